@@ -22,6 +22,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "base/string_hash.h"
 #include "server/engine/engine.h"
 
 namespace holdfast {
@@ -74,7 +75,7 @@ class WaiterTable {
   WaiterPtr Take(absl::flat_hash_map<ReserveId, WaiterPtr>::iterator it);
 
   absl::flat_hash_map<ReserveId, WaiterPtr> waiters_;
-  absl::flat_hash_map<std::string, absl::btree_set<Turn>> queues_;
+  absl::flat_hash_map<std::string, absl::btree_set<Turn>, StringHash, StringEqual> queues_;
   absl::btree_set<Deadline> deadlines_;
   uint64_t turns_ = 0;
 };
