@@ -14,7 +14,7 @@
 namespace holdfast::powercut {
 namespace {
 
-absl::Status Failed(std::string_view what, const std::string& path) {
+absl::Status Failed(const char* what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
 }
 

@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 using Key = std::pair<uint64_t, uint64_t>;  // device, inode number
 
-absl::Status Failed(std::string_view what, const std::string& path) {
+absl::Status Failed(const char* what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
 }
 

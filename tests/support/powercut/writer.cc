@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -152,7 +153,7 @@ int main(int argc, char** argv) {
       std::cerr << line << ": " << strerror(errno) << "\n";
       return 1;
     }
-    if (must_fail) std::cout << strerrorname_np(errno) << "\n";
+    if (must_fail) std::cout << strerrorname_np(errno) << std::endl;  // before a SIGKILL
   }
   return 0;
 }
