@@ -11,8 +11,7 @@
 #include "absl/time/clock.h"
 #include "base/prng.h"
 #include "base/status_macros.h"
-#include "grpcpp/grpcpp.h"
-#include "proto/holdfast/v1/holdfast.grpc.pb.h"
+#include "tests/integration/connection.h"
 #include "tests/integration/workload.h"
 #include "tests/support/powercut/restore.h"
 #include "tests/support/process.h"
@@ -34,28 +33,6 @@ const char* NameOf(CrashMode mode) {
   }
   return "?";
 }
-
-// One connection to one start of the server.
-class Connection {
- public:
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& address) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(64 << 20);
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                             arguments);
-    const auto deadline = absl::ToChronoTime(absl::Now() + absl::Seconds(20));
-    if (!channel->WaitForConnected(deadline)) {
-      return absl::UnavailableError(absl::StrCat("no connection to ", address));
-    }
-    return std::unique_ptr<Connection>(new Connection(v1::Holdfast::NewStub(channel)));
-  }
-  v1::Holdfast::StubInterface* stub() { return stub_.get(); }
-
- private:
-  explicit Connection(std::unique_ptr<v1::Holdfast::Stub> stub) : stub_(std::move(stub)) {}
-  const std::unique_ptr<v1::Holdfast::Stub> stub_;
-};
 
 class CrashLoop {
  public:

@@ -1,6 +1,7 @@
 // Bodies that a job's key determines, so that whoever gets one can tell whether it is intact.
 //
-// Sizes are 10 B to 64 KiB, most of them small. Functions without state.
+// Sizes are 10 B to 64 KiB, most of them small, unless the key names one in its upper half.
+// Functions without state.
 
 #ifndef HOLDFAST_TESTS_INTEGRATION_JOB_BODY_H_
 #define HOLDFAST_TESTS_INTEGRATION_JOB_BODY_H_
@@ -13,11 +14,16 @@
 
 namespace holdfast::testing {
 
+// A key whose body has `size` bytes. REQUIRES: number < 2^32, 10 <= size < 2^32.
+inline uint64_t KeyOfSize(uint64_t number, uint64_t size) { return number | size << 32; }
+
 // The key, then bytes that follow from it.
 inline std::string MakeBody(uint64_t key) {
   Prng random(key);
-  const uint64_t size = random.Chance(1, 20) ? random.Between(1024, 65536)
-                                             : random.Between(10, 1024);
+  uint64_t size = key >> 32;
+  if (size == 0) {
+    size = random.Chance(1, 20) ? random.Between(1024, 65536) : random.Between(10, 1024);
+  }
   std::string body;
   PutFixed64(&body, key);
   while (body.size() + 8 <= size) PutFixed64(&body, random.Next());
