@@ -68,11 +68,6 @@ void PutGraveSet(std::string* key, const SetRef& set) {
   PutHolder(key, set.holder);
 }
 
-void PutPlace(std::string* key, SetKey place) {
-  PutBigEndian64(key, place.key);
-  PutBigEndian64(key, place.id);
-}
-
 // --- Back.
 absl::Status Malformed(std::string_view table, std::string_view key) {
   return RowError(absl::DataLossError("malformed key"), table, key);
@@ -144,9 +139,7 @@ KeyRange MetaRange(ShardId shard, MetaKind kind) {
 }
 
 KeyRange SetRange(ShardId shard, const SetRef& set, SetKey from) {
-  std::string prefix = Begin(shard, 40);
-  PutSet(&prefix, set);
-  return {IndexKey(shard, set, from), AfterPrefix(prefix)};
+  return {IndexKey(shard, set, from), AfterPrefix(IndexPrefix(shard, set))};
 }
 
 std::string JobRowKey(ShardId shard, JobId job) {
@@ -206,10 +199,16 @@ void SmallRowKeyBytes(ShardId shard, const SmallRowKey& small, std::string* key)
   }
 }
 
+std::string IndexPrefix(ShardId shard, const SetRef& set) {
+  std::string prefix = Begin(shard, 48);
+  PutSet(&prefix, set);
+  return prefix;
+}
+
 std::string IndexKey(ShardId shard, const SetRef& set, SetKey place) {
-  std::string key = Begin(shard, 48);
-  PutSet(&key, set);
-  PutPlace(&key, place);
+  std::string key = IndexPrefix(shard, set);
+  PutBigEndian64(&key, place.key);
+  PutBigEndian64(&key, place.id);
   return key;
 }
 
@@ -246,8 +245,7 @@ absl::StatusOr<QueueId> ParseQueueRowKey(ShardId shard, std::string_view key) {
 }
 
 absl::StatusOr<SetKey> ParseIndexKey(ShardId shard, const SetRef& set, std::string_view key) {
-  std::string prefix = Begin(shard, 40);
-  PutSet(&prefix, set);
+  const std::string prefix = IndexPrefix(shard, set);
   SetKey place;
   if (!key.starts_with(prefix)) return Malformed("kIndex", key);
   ByteReader in(key.substr(prefix.size()));

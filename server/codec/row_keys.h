@@ -67,6 +67,9 @@ void SmallRowKeyBytes(ShardId shard, const SmallRowKey& key, std::string* out);
 // the epoch is too: a job's ttl place does not move when its state does.
 std::string IndexKey(ShardId shard, const SetRef& set, SetKey place);
 
+// What the keys of all members of a set begin with.
+std::string IndexPrefix(ShardId shard, const SetRef& set);
+
 // The sets that a job with these places is a member of, and where: first its state's set.
 struct IndexPlace {
   SetRef set;
