@@ -11,7 +11,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -48,12 +50,22 @@ class BackgroundWork final : public rocksdb::EventListener {
 class Database {
  public:
   enum class Missing { kCreate, kRefuse };
+  enum class Access { kReadOnly, kReadWrite };
   // Missing: what to do when there is no database, or not all tables, in the directory.
   static absl::StatusOr<std::shared_ptr<Database>> Open(const RocksDbStateStoreOptions& options,
                                                         Missing missing);
+
+  // The row under `key` of Table::kMeta, or nullopt, read without changing the directory in any
+  // way: an open for writing starts by deleting the files that the MANIFEST does not name.
+  static absl::StatusOr<std::optional<std::string>> ReadMetaUnopened(
+      const RocksDbStateStoreOptions& options, std::string_view key);
+
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
   ~Database();
+
+  // The manifest that CURRENT names (RocksDB's errors about it do not); CURRENT itself if none.
+  static std::string ManifestPath(const std::string& directory);
 
   rocksdb::DB* db() const { return db_.get(); }
   rocksdb::ColumnFamilyHandle* family(Table table) const {
@@ -64,6 +76,8 @@ class Database {
 
  private:
   Database() = default;
+  absl::Status OpenWith(const RocksDbStateStoreOptions& options, rocksdb::DBOptions db_options,
+                        Access access);
 
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<BackgroundWork> background_;

@@ -266,25 +266,25 @@ absl::Status EmptyIncoming(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> ReadFlushNumber(const Database& database, uint64_t least,
-                                         const std::string& directory) {
-  std::string value;
-  const rocksdb::Status status =
-      database.db()->Get(rocksdb::ReadOptions(), database.family(Table::kMeta),
-                         SliceOf(kFlushNumberKey), &value);
+// The number of the last flush that the tables have. Refuses tables older than `least`.
+absl::StatusOr<uint64_t> ReadFlushNumber(const RocksDbStateStoreOptions& options,
+                                         uint64_t least) {
+  const std::string manifest = Database::ManifestPath(options.directory);
+  ASSIGN_OR_RETURN(const std::optional<std::string> value,
+                   Database::ReadMetaUnopened(options, kFlushNumberKey));
   uint64_t number = 0;
-  if (!status.IsNotFound()) {
-    if (!status.ok()) return FromRocksDb(status, "read the flush number of the state store");
-    ByteReader reader(value);
+  if (value.has_value()) {
+    ByteReader reader(*value);
     if (!reader.Fixed64(&number) || !reader.Done()) {
-      return absl::DataLossError("the flush number of the state store is malformed");
+      return absl::DataLossError(absl::StrCat(
+          "the flush number of the state store is malformed in ", options.directory));
     }
   }
   if (number < least) {
     return absl::DataLossError(absl::StrCat(
         "the state store has lost flushes: its tables are as of flush ", number, ", but ",
-        directory, "/FLUSHED says that flush ", least,
-        " was complete; the MANIFEST named in ", directory, "/CURRENT is damaged"));
+        options.directory, "/FLUSHED says that flush ", least, " was complete: the end of ",
+        manifest, " is damaged"));
   }
   return number;
 }
@@ -302,12 +302,18 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(
   ASSIGN_OR_RETURN(std::unique_ptr<FlushMark> mark, FlushMark::Open(options.directory));
   // Before the first flush there is nothing to lose, and a crash may have left half a database.
   const bool is_new = mark->flush_number() == 0;
+  uint64_t flush_number = 0;
+  if (!is_new) {
+    ASSIGN_OR_RETURN(flush_number, ReadFlushNumber(options, mark->flush_number()));
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<Database> database,
                    Database::Open(options, is_new ? Database::Missing::kCreate
                                                   : Database::Missing::kRefuse));
+  if (is_new) {
+    // A flush may have been completed but for its mark.
+    ASSIGN_OR_RETURN(flush_number, ReadFlushNumber(options, 0));
+  }
   RETURN_IF_ERROR(EmptyIncoming(options.directory + "/incoming"));
-  ASSIGN_OR_RETURN(const uint64_t flush_number,
-                   ReadFlushNumber(*database, mark->flush_number(), options.directory));
   return std::make_unique<RocksDbStateStore>(options, std::move(database), std::move(mark),
                                              flush_number);
 }
