@@ -75,7 +75,8 @@ class Includes(RuleTest):
             self.caught(path, f'"{header}"', "may not include it")
 
     def test_frontends_do_not_include_one_another_or_the_machine(self):
-        self.caught("server/frontend/http/session.cc", '"server/frontend/grpc/service.h"', "may not")
+        self.caught("server/frontend/http/session.cc", '"server/frontend/grpc/service.h"',
+                    "may not")
         self.caught("server/frontend/grpc/service.cc", '"queue/machine.h"', "vocabulary")
         self.clean("server/frontend/grpc/service.cc", '"server/frontend/outcome_table.h"',
                    '"server/frontend/grpc/service.h"', '"queue/outcome.h"',
@@ -173,7 +174,8 @@ class Words(RuleTest):
 
     def test_tests_that_sleep_or_do_not_run_are_caught(self):
         for text in ("std::this_thread::sleep_" + "for(x);", "u" + "sleep(1);",
-                     "absl::Sleep" + "For(x);", "GTEST_" + "SKIP();", "TEST(A, DIS" + "ABLED_B) {}"):
+                     "absl::Sleep" + "For(x);", "GTEST_" + "SKIP();",
+                     "TEST(A, DIS" + "ABLED_B) {}"):
             self.assert_caught(words, {"queue/a_test.cc": text}, "queue/a_test.cc:1")
 
     def test_paths_of_one_machine_are_caught(self):
@@ -224,7 +226,8 @@ class Readmes(RuleTest):
                  "docs/api.md": "# api\n", "queue/README.md": self.readme("`job.h`"),
                  "queue/job.h": ""}
         self.assert_clean(readmes, files | {
-            "README.md": self.readme("`tools/run --demo`, `queue/job.h`, `queue/`, [a](docs/api.md)",
+            "README.md": self.readme("`tools/run --demo`, `queue/job.h`, `queue/`",
+                                     "[a](docs/api.md)",
                                      "[b](https://example.org/docs/b.md)")})
         for text in ("`tools/fun`", "`queue/jab.h`", "`quoue/`", "[a](docs/apo.md)"):
             self.assert_caught(readmes, files | {"README.md": self.readme(text)}, "no such file")
