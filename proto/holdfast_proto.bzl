@@ -81,8 +81,8 @@ def holdfast_proto_library(
     """Declares a cc_library with the code generated from .proto files of this package.
 
     Files import each other by their path from `root`; code includes the result by its path from
-    the repository's root ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`, which has
-    the imports and the comments in it.
+    the repository's root ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`,
+    which has the imports and the comments in it.
 
     Args:
       name: the cc_library.
