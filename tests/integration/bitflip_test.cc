@@ -35,7 +35,7 @@ constexpr int kFlipsOfAKind = 6;
 
 // A file and how much of it was written when everything in it was acknowledged.
 struct Target {
-  std::string path;       // below the data directory
+  std::string path;  // below the data directory
   uint64_t bytes = 0;
 };
 
@@ -163,9 +163,8 @@ class BitFlipTest : public ::testing::Test {
 
   void FlipEverywhere(Stop stop) {
     const char* const asked = std::getenv("HOLDFAST_SEED");
-    const uint64_t seed = asked != nullptr
-                              ? std::strtoull(asked, nullptr, 10)
-                              : static_cast<uint64_t>(absl::ToUnixMicros(absl::Now()));
+    const uint64_t seed = asked != nullptr ? std::strtoull(asked, nullptr, 10)
+                                           : static_cast<uint64_t>(absl::ToUnixMicros(absl::Now()));
     std::cout << "HOLDFAST_SEED=" << seed << std::endl;
     Prng random(seed);
     ASSERT_NO_FATAL_FAILURE(MakeOriginal(stop));

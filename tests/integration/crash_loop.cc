@@ -37,7 +37,9 @@ const char* NameOf(CrashMode mode) {
 class CrashLoop {
  public:
   explicit CrashLoop(const CrashLoopOptions& options)
-      : options_(options), random_(options.seed), root_(options.directory + "/root"),
+      : options_(options),
+        random_(options.seed),
+        root_(options.directory + "/root"),
         journal_(options.directory + "/journal") {
     report_.mode = options.mode;
     report_.seed = options.seed;
@@ -198,8 +200,7 @@ std::string CrashLoopReport::Summary() const {
       " resident_max_mb=", resident_bytes_max >> 20,
       " lost=", CountOf("nothing acknowledged is lost"),
       " after_delete=", CountOf("a delete is final"),
-      " overlapping_leases=", CountOf("leases do not overlap"),
-      " violations=", violations.size());
+      " overlapping_leases=", CountOf("leases do not overlap"), " violations=", violations.size());
 }
 
 absl::StatusOr<CrashLoopReport> RunCrashLoop(const CrashLoopOptions& options) {

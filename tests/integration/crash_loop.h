@@ -15,15 +15,15 @@
 namespace holdfast::testing {
 
 enum class CrashMode {
-  kKill,       // SIGKILL: the page cache survives
-  kPowerCut,   // SIGKILL, then cut back to what was synced; now and then only SIGKILL
-  kControl,    // as kPowerCut with the server's syncs ignored: must be found to lose jobs
+  kKill,      // SIGKILL: the page cache survives
+  kPowerCut,  // SIGKILL, then cut back to what was synced; now and then only SIGKILL
+  kControl,   // as kPowerCut with the server's syncs ignored: must be found to lose jobs
 };
 
 struct CrashLoopOptions {
-  std::string binary;             // `holdfast`
-  std::string preload;            // libpowercut.so
-  std::string directory;          // empty, of the test's own
+  std::string binary;     // `holdfast`
+  std::string preload;    // libpowercut.so
+  std::string directory;  // empty, of the test's own
   std::vector<std::string> server_arguments;
   CrashMode mode = CrashMode::kKill;
   int rounds = 10;
@@ -38,16 +38,16 @@ struct CrashLoopReport {
   CrashMode mode = CrashMode::kKill;
   uint64_t seed = 0;
   int rounds = 0;
-  int early_kills = 0;            // kills before the server was up
+  int early_kills = 0;  // kills before the server was up
   int cuts = 0;
-  uint64_t enqueued = 0;          // jobs whose enqueue was acknowledged
-  uint64_t deleted = 0;           // jobs whose delete was acknowledged
-  uint64_t acknowledged = 0;      // commands
-  uint64_t unknown = 0;           // commands whose answer was lost
-  uint64_t repeated = 0;          // requests sent again after a crash
+  uint64_t enqueued = 0;      // jobs whose enqueue was acknowledged
+  uint64_t deleted = 0;       // jobs whose delete was acknowledged
+  uint64_t acknowledged = 0;  // commands
+  uint64_t unknown = 0;       // commands whose answer was lost
+  uint64_t repeated = 0;      // requests sent again after a crash
   uint64_t unsynced_writes_cut = 0;
   uint64_t names_cut = 0;
-  absl::Duration start_max;       // the slowest start, recovery included
+  absl::Duration start_max;  // the slowest start, recovery included
   uint64_t resident_bytes_max = 0;
   std::vector<Violation> violations;
 

@@ -93,8 +93,7 @@ absl::Status MakeQueues(const SharedState& shared, v1::Holdfast::StubInterface* 
     v1::Queue queue;
     const grpc::Status status = server->UpdateQueue(&context, request, &queue);
     if (!status.ok()) {
-      return absl::InternalError(absl::StrCat("UpdateQueue ", name, ": ",
-                                              status.error_message()));
+      return absl::InternalError(absl::StrCat("UpdateQueue ", name, ": ", status.error_message()));
     }
   }
   return absl::OkStatus();

@@ -36,10 +36,13 @@ inline Grant GrantOf(const v1::Job& job) {
   grant.key = KeyOf(job.body());
   grant.body_intact = grant.key != 0 && job.body() == MakeBody(grant.key);
   grant.token = job.lease().token();
-  grant.expiry_micros = google::protobuf::util::TimeUtil::TimestampToMicroseconds(job.lease_expire_time());
+  grant.expiry_micros =
+      google::protobuf::util::TimeUtil::TimestampToMicroseconds(job.lease_expire_time());
   grant.granted_micros =
-      grant.expiry_micros - google::protobuf::util::TimeUtil::DurationToMicroseconds(job.lease_duration());
-  grant.created_micros = google::protobuf::util::TimeUtil::TimestampToMicroseconds(job.create_time());
+      grant.expiry_micros -
+      google::protobuf::util::TimeUtil::DurationToMicroseconds(job.lease_duration());
+  grant.created_micros =
+      google::protobuf::util::TimeUtil::TimestampToMicroseconds(job.create_time());
   return grant;
 }
 
@@ -60,7 +63,8 @@ void JudgeLeases(Ended call, const Results& results, Operation* operation) {
       settled.ended = outcome.ended;
       settled.not_found = outcome.reason == "JOB_NOT_FOUND";
     }
-    settled.expiry_micros = google::protobuf::util::TimeUtil::TimestampToMicroseconds(result.lease_expire_time());
+    settled.expiry_micros =
+        google::protobuf::util::TimeUtil::TimestampToMicroseconds(result.lease_expire_time());
   }
 }
 

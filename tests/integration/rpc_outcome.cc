@@ -13,9 +13,8 @@ RpcOutcome JudgeItem(const google::rpc::Status& error) {
   for (const auto& detail : error.details()) {
     google::rpc::ErrorInfo info;
     if (!detail.UnpackTo(&info) || info.domain() != "holdfast") continue;
-    const bool unknown =
-        std::any_of(std::begin(kUnknownReasons), std::end(kUnknownReasons),
-                    [&](const char* reason) { return info.reason() == reason; });
+    const bool unknown = std::any_of(std::begin(kUnknownReasons), std::end(kUnknownReasons),
+                                     [&](const char* reason) { return info.reason() == reason; });
     return {.ended = unknown ? Ended::kUnknown : Ended::kRefused, .reason = info.reason()};
   }
   return {.ended = Ended::kUnknown, .reason = ""};

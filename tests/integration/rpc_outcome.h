@@ -16,7 +16,7 @@ namespace holdfast::testing {
 
 struct RpcOutcome {
   Ended ended = Ended::kUnknown;
-  std::string reason;   // ErrorInfo.reason; empty when there is none
+  std::string reason;  // ErrorInfo.reason; empty when there is none
 };
 
 // Of a whole call. A failure without our ErrorInfo is the transport's and tells nothing.

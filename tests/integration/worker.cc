@@ -55,8 +55,8 @@ class Worker final : public Client {
     }
     if (request.queues().empty()) request.add_queues(shared_->queues[0]);
     request.set_max_jobs(static_cast<uint32_t>(random_.Between(1, 10)));
-    *request.mutable_wait() = TimeUtil::MillisecondsToDuration(
-        static_cast<int64_t>(random_.Between(0, 200)));
+    *request.mutable_wait() =
+        TimeUtil::MillisecondsToDuration(static_cast<int64_t>(random_.Between(0, 200)));
     constexpr int64_t kLeaseMillis[] = {200, 1000, 4000};
     *request.mutable_lease() =
         TimeUtil::MillisecondsToDuration(kLeaseMillis[random_.Below(std::size(kLeaseMillis))]);

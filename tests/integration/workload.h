@@ -52,12 +52,12 @@ struct SharedState {
   std::vector<std::string> queues;
   std::atomic<uint64_t> next_key{1};
   std::atomic<uint64_t> next_request{1};
-  std::string request_prefix;               // makes request ids unique between runs
-  std::atomic<int64_t> outstanding{0};      // enqueued and not deleted, about
-  std::atomic<uint64_t> acknowledged{0};    // commands that were answered with OK
+  std::string request_prefix;             // makes request ids unique between runs
+  std::atomic<int64_t> outstanding{0};    // enqueued and not deleted, about
+  std::atomic<uint64_t> acknowledged{0};  // commands that were answered with OK
   std::atomic<uint64_t> unknown{0};
   std::atomic<uint64_t> refused{0};
-  std::atomic<uint64_t> repeated{0};        // requests sent again after a crash
+  std::atomic<uint64_t> repeated{0};  // requests sent again after a crash
   std::atomic<uint64_t> enqueued{0};
   std::atomic<uint64_t> deleted{0};
 };

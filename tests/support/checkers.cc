@@ -38,15 +38,16 @@ std::map<uint64_t, JobStory> StoriesById(const std::vector<Operation>& operation
     }
   }
   for (auto& [id, story] : stories) {
-    std::stable_sort(story.grants.begin(), story.grants.end(),
-                     [](const SeenGrant& a, const SeenGrant& b) {
-                       return a.grant.token < b.grant.token;
-                     });
+    std::stable_sort(
+        story.grants.begin(), story.grants.end(),
+        [](const SeenGrant& a, const SeenGrant& b) { return a.grant.token < b.grant.token; });
   }
   return stories;
 }
 
-std::string LeaseName(uint64_t id, uint64_t token) { return absl::StrCat("lease ", id, ":", token); }
+std::string LeaseName(uint64_t id, uint64_t token) {
+  return absl::StrCat("lease ", id, ":", token);
+}
 
 bool Ends(OperationKind kind) { return kind != OperationKind::kTouch; }
 
@@ -67,8 +68,7 @@ int64_t ExpiryOf(const Grant& grant, const JobStory& story, const Operation* exc
 // Whether the holder of `grant` may have given the job back or deleted it.
 bool EndedByHolder(const Grant& grant, const JobStory& story) {
   return std::any_of(story.settled.begin(), story.settled.end(), [&](const SeenSettled& seen) {
-    return Ends(seen.operation->kind) && seen.settled.token == grant.token &&
-           MayHaveBeenDone(seen);
+    return Ends(seen.operation->kind) && seen.settled.token == grant.token && MayHaveBeenDone(seen);
   });
 }
 
@@ -91,16 +91,16 @@ std::vector<Violation> CheckNothingLost(const std::vector<Operation>& operations
   }
   std::vector<Violation> violations;
   for (const auto& [key, id] : lost) {
-    violations.push_back({"nothing acknowledged is lost",
-                          absl::StrCat("job ", id, " (key ", key, ") was acknowledged, never "
-                                       "deleted, and is gone")});
+    violations.push_back({"nothing acknowledged is lost", absl::StrCat("job ", id, " (key ", key,
+                                                                       ") was acknowledged, never "
+                                                                       "deleted, and is gone")});
   }
   return violations;
 }
 
 std::vector<Violation> CheckNothingInvented(const std::vector<Operation>& operations) {
-  std::unordered_set<uint64_t> possible;           // keys
-  std::unordered_map<uint64_t, uint64_t> id_of;    // of acknowledged keys
+  std::unordered_set<uint64_t> possible;         // keys
+  std::unordered_map<uint64_t, uint64_t> id_of;  // of acknowledged keys
   for (const Operation& operation : operations) {
     for (const EnqueuedJob& job : operation.enqueued) {
       if (job.ended != Ended::kRefused) possible.insert(job.key);
@@ -109,8 +109,8 @@ std::vector<Violation> CheckNothingInvented(const std::vector<Operation>& operat
   }
   std::vector<Violation> violations;
   const auto add = [&](const Grant& grant, const std::string& what) {
-    violations.push_back({"nothing is invented",
-                          absl::StrCat("job ", grant.id, " (key ", grant.key, ") ", what)});
+    violations.push_back(
+        {"nothing is invented", absl::StrCat("job ", grant.id, " (key ", grant.key, ") ", what)});
   };
   for (const Operation& operation : operations) {
     for (const Grant& grant : operation.grants) {
@@ -143,16 +143,16 @@ std::vector<Violation> CheckExactlyOnce(const std::vector<Operation>& operations
   std::vector<Violation> violations;
   for (const auto& [key, ids] : ids_of_key) {
     if (ids.size() > 1) {
-      violations.push_back({"an enqueue is done once",
-                            absl::StrCat("key ", key, " became ", ids.size(), " jobs, ",
-                                         *ids.begin(), " and ", *ids.rbegin())});
+      violations.push_back(
+          {"an enqueue is done once", absl::StrCat("key ", key, " became ", ids.size(), " jobs, ",
+                                                   *ids.begin(), " and ", *ids.rbegin())});
     }
   }
   for (const auto& [id, keys] : keys_of_id) {
     if (keys.size() > 1) {
-      violations.push_back({"an id is never reused",
-                            absl::StrCat("job ", id, " was ", keys.size(), " jobs, keys ",
-                                         *keys.begin(), " and ", *keys.rbegin())});
+      violations.push_back(
+          {"an id is never reused", absl::StrCat("job ", id, " was ", keys.size(), " jobs, keys ",
+                                                 *keys.begin(), " and ", *keys.rbegin())});
     }
   }
   return violations;
@@ -192,9 +192,9 @@ std::vector<Violation> CheckStaleTokensFail(const std::vector<Operation>& operat
     for (const SeenSettled& seen : story.settled) {
       if (seen.settled.ended != Ended::kOk) continue;
       const auto add = [&, id = id](const std::string& what) {
-        violations.push_back({"a stale token never succeeds",
-                              absl::StrCat(LeaseName(id, seen.settled.token), " was taken ",
-                                           what)});
+        violations.push_back(
+            {"a stale token never succeeds",
+             absl::StrCat(LeaseName(id, seen.settled.token), " was taken ", what)});
       };
       int64_t expiry = 0;
       bool granted = false;
@@ -237,10 +237,10 @@ std::vector<Violation> CheckDeletesAreFinal(const std::vector<Operation>& operat
       // A token above that of the delete was given after it, or else the delete was stale.
       const bool later = seen.operation->begin_micros > deleted->operation->end_micros;
       if (later || seen.grant.token > deleted->settled.token) {
-        violations.push_back({"a delete is final",
-                              absl::StrCat(LeaseName(id, seen.grant.token),
-                                           " was handed out although the job was deleted with ",
-                                           "token ", deleted->settled.token)});
+        violations.push_back(
+            {"a delete is final", absl::StrCat(LeaseName(id, seen.grant.token),
+                                               " was handed out although the job was deleted with ",
+                                               "token ", deleted->settled.token)});
       }
     }
   }
@@ -259,9 +259,9 @@ std::vector<Violation> CheckNothingEarly(const std::vector<Operation>& operation
       if (delay == delays.end()) continue;
       const int64_t early = grant.created_micros + delay->second - grant.granted_micros;
       if (early > 0) {
-        violations.push_back({"nothing is handed out before its delay",
-                              absl::StrCat(LeaseName(grant.id, grant.token), " came ", early,
-                                           " us early")});
+        violations.push_back(
+            {"nothing is handed out before its delay",
+             absl::StrCat(LeaseName(grant.id, grant.token), " came ", early, " us early")});
       }
     }
   }
@@ -273,10 +273,10 @@ std::vector<Violation> CheckCountsConserve(const std::vector<CountsSample>& samp
   for (const CountsSample& sample : samples) {
     const uint64_t present = sample.ready + sample.delayed + sample.reserved + sample.buried;
     if (sample.total_enqueued != sample.total_deleted + present) {
-      violations.push_back({"counts conserve",
-                            absl::StrCat("queue ", sample.queue, ": ", sample.total_enqueued,
-                                         " enqueued, ", sample.total_deleted, " deleted, ",
-                                         present, " present")});
+      violations.push_back(
+          {"counts conserve",
+           absl::StrCat("queue ", sample.queue, ": ", sample.total_enqueued, " enqueued, ",
+                        sample.total_deleted, " deleted, ", present, " present")});
     }
   }
   return violations;

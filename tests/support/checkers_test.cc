@@ -84,9 +84,7 @@ std::vector<Operation> With(std::vector<Operation> operations) {
   return all;
 }
 
-TEST(Checkers, AcceptAGoodHistory) {
-  EXPECT_EQ(Rules(Check(GoodHistory())), "");
-}
+TEST(Checkers, AcceptAGoodHistory) { EXPECT_EQ(Rules(Check(GoodHistory())), ""); }
 
 TEST(Checkers, AnUnknownEnqueueMayComeOrNot) {
   EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 0, Ended::kUnknown)}))), "");
@@ -117,8 +115,7 @@ TEST(Checkers, AChangedBodyIsInvented) {
 
 TEST(Checkers, OneKeyThatBecameTwoJobsWasDoneTwice) {
   EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 0, Ended::kUnknown), Reserve(4000, 4, 64, 1),
-                              Reserve(4000, 4, 80, 1), Delete(4100, 64, 1),
-                              Delete(4100, 80, 1)}))),
+                              Reserve(4000, 4, 80, 1), Delete(4100, 64, 1), Delete(4100, 80, 1)}))),
             "an enqueue is done once; ");
 }
 
@@ -144,15 +141,13 @@ TEST(Checkers, ATouchedLeaseIsValidForLonger) {
 }
 
 TEST(Checkers, AReleaseThatMayHaveBeenDoneEndsTheLease) {
-  EXPECT_EQ(Rules(Check(With(
-                {Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
-                 Settle(4500, OperationKind::kRelease, 64, 1, Ended::kUnknown),
-                 Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4500, OperationKind::kRelease, 64, 1, Ended::kUnknown),
+                              Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
             "");
-  EXPECT_EQ(Rules(Check(With(
-                {Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
-                 Settle(4500, OperationKind::kRelease, 64, 1, Ended::kRefused),
-                 Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4500, OperationKind::kRelease, 64, 1, Ended::kRefused),
+                              Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
             "leases do not overlap; ");
 }
 
@@ -163,11 +158,10 @@ TEST(Checkers, OneTokenGivenTwiceOverlaps) {
 }
 
 TEST(Checkers, ATokenThatWasReplacedMustNotSucceed) {
-  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
-                              Reserve(5000, 4, 64, 2),
-                              Settle(5100, OperationKind::kRelease, 64, 1),
-                              Delete(5200, 64, 2)}))),
-            "a stale token never succeeds; ");
+  EXPECT_EQ(
+      Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1), Reserve(5000, 4, 64, 2),
+                        Settle(5100, OperationKind::kRelease, 64, 1), Delete(5200, 64, 2)}))),
+      "a stale token never succeeds; ");
 }
 
 TEST(Checkers, AnExpiredLeaseMustNotSucceed) {
@@ -186,8 +180,7 @@ TEST(Checkers, AnAcknowledgedDeleteIsFinal) {
   EXPECT_NE(Rules(Check(With({Reserve(9000, 1, 16, 1)}))).find("a delete is final"),
             std::string::npos)
       << "the token may have been lost with the rest";
-  EXPECT_NE(Rules(Check(With({Delete(9000, 16, 1)}))).find("a delete is final"),
-            std::string::npos);
+  EXPECT_NE(Rules(Check(With({Delete(9000, 16, 1)}))).find("a delete is final"), std::string::npos);
   EXPECT_EQ(Rules(Check(With({Reserve(9000, 2, 32, 4), Delete(9100, 32, 4)}))), "")
       << "the delete of job 32 was not acknowledged";
 }
@@ -205,8 +198,13 @@ TEST(Checkers, ADelayedJobMustNotComeEarly) {
 
 TEST(Checkers, CountsThatDoNotAddUpAreTold) {
   History history;
-  CountsSample sample = {.queue = "q", .ready = 1, .delayed = 2, .reserved = 3, .buried = 4,
-                         .total_enqueued = 15, .total_deleted = 5};
+  CountsSample sample = {.queue = "q",
+                         .ready = 1,
+                         .delayed = 2,
+                         .reserved = 3,
+                         .buried = 4,
+                         .total_enqueued = 15,
+                         .total_deleted = 5};
   history.AddCounts(sample);
   EXPECT_EQ(Rules(CheckAll(history, kExactClock)), "");
   sample.total_deleted = 4;

@@ -17,23 +17,23 @@ namespace holdfast::testing {
 
 // How an operation, or its part that concerns one job, ended.
 enum class Ended {
-  kOk,        // the server said that it was done
-  kRefused,   // the server said that it was certainly not done
-  kUnknown,   // no answer, or one that says that it cannot be known
+  kOk,       // the server said that it was done
+  kRefused,  // the server said that it was certainly not done
+  kUnknown,  // no answer, or one that says that it cannot be known
 };
 
 struct EnqueuedJob {
-  uint64_t key = 0;        // unique in the history; a repeat of the same request has the same keys
+  uint64_t key = 0;  // unique in the history; a repeat of the same request has the same keys
   Ended ended = Ended::kUnknown;
-  uint64_t id = 0;         // 0 unless kOk
+  uint64_t id = 0;  // 0 unless kOk
   int64_t delay_micros = 0;
 };
 
 // One job that a reserve handed out. Times are in log time, as the server told them.
 struct Grant {
   uint64_t id = 0;
-  uint64_t key = 0;            // as found in the body; 0: the body holds none
-  bool body_intact = true;     // the body is what was enqueued under that key
+  uint64_t key = 0;         // as found in the body; 0: the body holds none
+  bool body_intact = true;  // the body is what was enqueued under that key
   uint64_t token = 0;
   int64_t granted_micros = 0;  // expiry less duration
   int64_t expiry_micros = 0;
@@ -43,19 +43,19 @@ struct Grant {
 // One lease of a delete, release, touch or bury.
 struct Settled {
   uint64_t id = 0;
-  uint64_t key = 0;            // of the job, as its grant told
+  uint64_t key = 0;  // of the job, as its grant told
   uint64_t token = 0;
   Ended ended = Ended::kUnknown;
-  bool not_found = false;      // refused because the job does not exist
-  int64_t expiry_micros = 0;   // touch: the new expiry in log time; 0 unless kOk
+  bool not_found = false;     // refused because the job does not exist
+  int64_t expiry_micros = 0;  // touch: the new expiry in log time; 0 unless kOk
 };
 
 enum class OperationKind { kEnqueue, kReserve, kDelete, kRelease, kTouch, kBury };
 
 struct Operation {
   OperationKind kind = OperationKind::kEnqueue;
-  int64_t begin_micros = 0;    // the test's clock
-  int64_t end_micros = 0;      // the test's clock; of an unknown outcome: when it was given up
+  int64_t begin_micros = 0;  // the test's clock
+  int64_t end_micros = 0;    // the test's clock; of an unknown outcome: when it was given up
   std::vector<EnqueuedJob> enqueued = {};
   std::vector<Grant> grants = {};
   std::vector<Settled> settled = {};

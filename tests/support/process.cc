@@ -185,8 +185,8 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   std::error_code ignored;
   fs::remove(ports_path, ignored);
   ProcessOptions process_options;
-  process_options.command = {options.binary, "serve", "--data-dir", options.data_directory,
-                             "--listen", "127.0.0.1:0"};
+  process_options.command = {options.binary,         "serve",    "--data-dir",
+                             options.data_directory, "--listen", "127.0.0.1:0"};
   process_options.command.insert(process_options.command.end(), options.arguments.begin(),
                                  options.arguments.end());
   process_options.environment = options.environment;
@@ -210,9 +210,9 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
       break;
     }
     if (absl::Now() >= deadline) {
-      failure = absl::DeadlineExceededError(
-          absl::StrCat("the server accepts nothing after ", absl::FormatDuration(timeout), ": ",
-                       LastBytes(process->Log(), 2000)));
+      failure = absl::DeadlineExceededError(absl::StrCat("the server accepts nothing after ",
+                                                         absl::FormatDuration(timeout), ": ",
+                                                         LastBytes(process->Log(), 2000)));
       break;
     }
     // Wakes at a change of the directory; the bound covers the moment between file and listen.
@@ -230,8 +230,9 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
 std::string BuiltFile(const std::string& path) {
   const char* const folder = std::getenv("TEST_SRCDIR");
   const char* const workspace = std::getenv("TEST_WORKSPACE");
-  const std::string base =
-      folder == nullptr || workspace == nullptr ? "bazel-bin" : absl::StrCat(folder, "/", workspace);
+  const std::string base = folder == nullptr || workspace == nullptr
+                               ? "bazel-bin"
+                               : absl::StrCat(folder, "/", workspace);
   return fs::absolute(absl::StrCat(base, "/", path)).string();
 }
 

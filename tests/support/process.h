@@ -20,15 +20,15 @@
 namespace holdfast::testing {
 
 struct ProcessOptions {
-  std::vector<std::string> command;                // the program's path, then its arguments
+  std::vector<std::string> command;                     // the program's path, then its arguments
   std::map<std::string, std::string> environment = {};  // added to (or replacing) the test's own
-  std::string log_path;                            // stdout and stderr, appended
+  std::string log_path;                                 // stdout and stderr, appended
 };
 
 // How a process ended.
 struct Exit {
   bool signalled = false;
-  int code = 0;   // the exit code, or the signal's number
+  int code = 0;  // the exit code, or the signal's number
   std::string ToString() const;
 };
 
@@ -65,9 +65,9 @@ class Process {
 };
 
 struct ServerOptions {
-  std::string binary;                     // `holdfast`
+  std::string binary;  // `holdfast`
   std::string data_directory;
-  std::vector<std::string> arguments;     // after `serve --data-dir DIR --listen 127.0.0.1:0`
+  std::vector<std::string> arguments;  // after `serve --data-dir DIR --listen 127.0.0.1:0`
   std::map<std::string, std::string> environment;
   std::string log_path;
 };

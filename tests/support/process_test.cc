@@ -75,8 +75,8 @@ TEST_F(ProcessTest, AMissingProgramIsAnError) {
 }
 
 TEST_F(ProcessTest, AServerThatEndsIsReportedWithItsLog) {
-  const auto server = ServerProcess::Start(Server("echo cannot open it; exit 3"),
-                                           absl::Seconds(30));
+  const auto server =
+      ServerProcess::Start(Server("echo cannot open it; exit 3"), absl::Seconds(30));
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(server.status().message().find("exit code 3: cannot open it"), std::string::npos)
       << server.status();
@@ -95,8 +95,8 @@ TEST_F(ProcessTest, AServerIsUpWhenItsPortAccepts) {
 }
 
 TEST_F(ProcessTest, AServerThatNeverListensIsGivenUp) {
-  const auto server = ServerProcess::Start(Server("while :; do read x; done < /dev/zero"),
-                                           absl::Milliseconds(50));
+  const auto server =
+      ServerProcess::Start(Server("while :; do read x; done < /dev/zero"), absl::Milliseconds(50));
   EXPECT_EQ(server.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 

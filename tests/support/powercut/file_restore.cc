@@ -71,9 +71,9 @@ absl::Status FileRestore::CheckLength(const std::string& path, uint64_t size) co
     const auto [low, high] = std::minmax(newest.old_size, newest.new_size);
     if (size >= low && size <= high) return absl::OkStatus();
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(path, " has ", size, " bytes and not ", slot_.length,
-                   ": changed by a call that is not followed"));
+  return absl::FailedPreconditionError(absl::StrCat(path, " has ", size, " bytes and not ",
+                                                    slot_.length,
+                                                    ": changed by a call that is not followed"));
 }
 
 void FileRestore::ChooseRange(uint64_t size) {
@@ -107,13 +107,12 @@ bool FileRestore::KeepsSector(uint64_t sector) {
   return true;
 }
 
-absl::Status FileRestore::UndoSector(int fd, const Change& change, uint64_t begin,
-                                     uint64_t end) {
+absl::Status FileRestore::UndoSector(int fd, const Change& change, uint64_t begin, uint64_t end) {
   const uint64_t known_end = change.record.offset + change.record.preimage;
   if (begin < known_end) {
     const uint64_t bytes = std::min(end, known_end) - begin;
-    RETURN_IF_ERROR(WriteAll(fd, change.preimage.substr(begin - change.record.offset, bytes),
-                             begin));
+    RETURN_IF_ERROR(
+        WriteAll(fd, change.preimage.substr(begin - change.record.offset, bytes), begin));
   }
   if (end <= known_end) return absl::OkStatus();
   // Beyond the old end of the file there was nothing.

@@ -47,10 +47,10 @@ class FileRestore {
   const std::string_view area_;
   Prng* const random_;
   RestoreReport* const report_;
-  std::vector<Change> changes_;      // oldest first
+  std::vector<Change> changes_;           // oldest first
   std::unordered_set<uint64_t> settled_;  // sectors that have reached the state they keep
-  size_t first_open_ = 0;   // changes before this one are kept whole
-  size_t end_open_ = 0;     // changes from this one on are undone whole
+  size_t first_open_ = 0;                 // changes before this one are kept whole
+  size_t end_open_ = 0;                   // changes from this one on are undone whole
   uint64_t final_size_ = 0;
   uint32_t keep_percent_ = 0;
 };

@@ -31,42 +31,42 @@ inline constexpr uint64_t kNameBytes = 256;
 
 enum class FailMode : uint32_t {
   kNone = 0,
-  kNoSpace = 1,      // creations and writes beyond a file's end fail with ENOSPC
-  kSyncError = 2,    // fsync and fdatasync fail with EIO; what they covered is never durable
-  kReadOnly = 3,     // everything that would change the root fails with EROFS
+  kNoSpace = 1,    // creations and writes beyond a file's end fail with ENOSPC
+  kSyncError = 2,  // fsync and fdatasync fail with EIO; what they covered is never durable
+  kReadOnly = 3,   // everything that would change the root fails with EROFS
 };
 
 struct Control {
-  uint32_t fail_mode;          // FailMode
-  uint32_t ignore_sync;        // 1: syncs answer success and make nothing durable
-  uint64_t fail_after_calls;   // changing calls that still succeed before fail_mode acts
-  uint64_t failures;           // how many calls were made to fail
-  uint64_t syncs;              // syncs that made something durable
-  uint64_t writes;             // tracked writes
-  uint64_t inode_ids;          // ids below this may be in use
+  uint32_t fail_mode;         // FailMode
+  uint32_t ignore_sync;       // 1: syncs answer success and make nothing durable
+  uint64_t fail_after_calls;  // changing calls that still succeed before fail_mode acts
+  uint64_t failures;          // how many calls were made to fail
+  uint64_t syncs;             // syncs that made something durable
+  uint64_t writes;            // tracked writes
+  uint64_t inode_ids;         // ids below this may be in use
 };
 
 struct Slot {
   uint32_t in_use;
-  uint32_t opaque;       // written through stdio: sizes are not followed call by call
+  uint32_t opaque;  // written through stdio: sizes are not followed call by call
   uint64_t device;
   uint64_t inode;
-  uint64_t length;       // the file's length as far as the library saw
-  uint64_t last_seq;     // of the newest undo record
-  uint64_t synced_seq;   // records up to here are durable, doomed ones excepted
-  uint32_t doomed;       // 1: a failed sync left records that no later sync makes durable
-  uint32_t active;       // which area is valid
-  uint64_t tail[2];      // bytes used in each area
-  char path[184];        // where it was first seen, for messages
+  uint64_t length;      // the file's length as far as the library saw
+  uint64_t last_seq;    // of the newest undo record
+  uint64_t synced_seq;  // records up to here are durable, doomed ones excepted
+  uint32_t doomed;      // 1: a failed sync left records that no later sync makes durable
+  uint32_t active;      // which area is valid
+  uint64_t tail[2];     // bytes used in each area
+  char path[184];       // where it was first seen, for messages
 };
 static_assert(sizeof(Slot) == 256);
 
 struct DirectorySlot {
   uint32_t in_use;
-  uint32_t gone;        // removed
+  uint32_t gone;  // removed
   uint64_t device;
   uint64_t inode;
-  char path[232];       // where it was first seen, for messages
+  char path[232];  // where it was first seen, for messages
 };
 static_assert(sizeof(DirectorySlot) == 256);
 
@@ -95,10 +95,10 @@ inline constexpr uint64_t PaddedRecordBytes(uint64_t preimage) {
 }
 
 enum class NameKind : uint32_t {
-  kCreate = 1,     // (directory, name) now is `inode`
-  kUnlink = 2,     // (directory, name) was `inode`
-  kRename = 3,     // (directory, name) became (directory2, name2), which was `replaced` (or 0)
-  kMakeDirectory = 4,    // `inode` is a directory id, here and below
+  kCreate = 1,         // (directory, name) now is `inode`
+  kUnlink = 2,         // (directory, name) was `inode`
+  kRename = 3,         // (directory, name) became (directory2, name2), which was `replaced` (or 0)
+  kMakeDirectory = 4,  // `inode` is a directory id, here and below
   kRemoveDirectory = 5,
   kRenameDirectory = 6,
 };
@@ -111,7 +111,7 @@ struct NameRecord {
   uint32_t directory2;
   uint32_t inode;
   uint32_t replaced;
-  uint64_t device;       // of the thing named, so that an intent can be checked
+  uint64_t device;  // of the thing named, so that an intent can be checked
   uint64_t inode_number;
   char name[kNameBytes];
   char name2[kNameBytes];

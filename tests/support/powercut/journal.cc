@@ -38,8 +38,8 @@ Journal::Journal(std::string directory) : directory_(std::move(directory)) {
   slots_ = static_cast<Slot*>(MapFile(directory_ + "/inodes", kInodesMax * sizeof(Slot)));
   directories_ = static_cast<DirectorySlot*>(
       MapFile(directory_ + "/directories", kDirectoriesMax * sizeof(DirectorySlot)));
-  void* names = MapFile(directory_ + "/names",
-                        sizeof(NamesHeader) + kNameRecordsMax * sizeof(NameRecord));
+  void* names =
+      MapFile(directory_ + "/names", sizeof(NamesHeader) + kNameRecordsMax * sizeof(NameRecord));
   names_header_ = static_cast<NamesHeader*>(names);
   names_ = reinterpret_cast<NameRecord*>(static_cast<char*>(names) + sizeof(NamesHeader));
 }

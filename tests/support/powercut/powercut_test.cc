@@ -124,13 +124,12 @@ const Case kCases[] = {
     {"an append after the sync is lost",
      "append a 700 A\nsync a\nsyncdir .\nappend a 700 B\nkill\n", "a: 700*A\n"},
     {"a synced append is kept",
-     "append a 700 A\nsyncdir .\nappend a 700 B\nsync a\nappend a 1 C\nkill\n",
-     "a: 700*A 700*B\n"},
+     "append a 700 A\nsyncdir .\nappend a 700 B\nsync a\nappend a 1 C\nkill\n", "a: 700*A 700*B\n"},
     {"an unsynced overwrite brings the old bytes back",
      "append a 2000 A\nsync a\nsyncdir .\nwrite a 100 900 B\nwrite a 50 100 C\nkill\n",
      "a: 2000*A\n"},
-    {"an overwrite across the end",
-     "append a 1000 A\nsync a\nsyncdir .\nwrite a 900 900 B\nkill\n", "a: 1000*A\n"},
+    {"an overwrite across the end", "append a 1000 A\nsync a\nsyncdir .\nwrite a 900 900 B\nkill\n",
+     "a: 1000*A\n"},
     {"a synced overwrite is kept",
      "append a 2000 A\nsync a\nsyncdir .\nwrite a 100 900 B\nsync a\nwrite a 0 10 C\nkill\n",
      "a: 100*A 900*B 1000*A\n"},
@@ -193,8 +192,7 @@ const Case kCases[] = {
      "mkdir d\nsyncdir .\nappend a 5 A\nsync a\nsyncdir .\nrename a d/a\nsyncdir d\nkill\n",
      "d/\nd/a: 5*A\n"},
     {"a durable rename carries the creation before it",
-     "mkdir d\nsyncdir .\nappend a 5 A\nsync a\nrename a d/a\nsyncdir d\nkill\n",
-     "d/\nd/a: 5*A\n"},
+     "mkdir d\nsyncdir .\nappend a 5 A\nsync a\nrename a d/a\nsyncdir d\nkill\n", "d/\nd/a: 5*A\n"},
     {"an unsynced link is undone and leaves the first name",
      "append a 5 A\nsync a\nsyncdir .\nlink a b\nkill\n", "a: 5*A\n"},
     {"a link outlives the removal of the first name",
@@ -251,8 +249,9 @@ TEST_F(PowerCut, KeepsARandomPartSectorBySector) {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     TearDown();
     SetUp();
-    ASSERT_TRUE(Write("append a 4096 A\nsync a\nsyncdir .\nwrite a 0 4096 B\n"
-                      "write a 0 4096 C\nappend a 1024 D\nkill\n"));
+    ASSERT_TRUE(
+        Write("append a 4096 A\nsync a\nsyncdir .\nwrite a 0 4096 B\n"
+              "write a 0 4096 C\nappend a 1024 D\nkill\n"));
     const RestoreOptions options = {.keep = Keep::kRandomPart, .seed = seed};
     ASSERT_TRUE(Restore(root().string(), journal().string(), options).ok());
     const std::string bytes = ReadFile(root() / "a");
@@ -278,8 +277,9 @@ TEST_F(PowerCut, NeverTouchesSyncedBytesWhateverTheSeed) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     TearDown();
     SetUp();
-    ASSERT_TRUE(Write("append a 1024 A\nsync a\nappend b 9 B\nsync b\nsyncdir .\n"
-                      "write a 512 512 X\nsync a\nappend c 9 C\nunlink b\nrename c d\nkill\n"));
+    ASSERT_TRUE(
+        Write("append a 1024 A\nsync a\nappend b 9 B\nsync b\nsyncdir .\n"
+              "write a 512 512 X\nsync a\nappend c 9 C\nunlink b\nrename c d\nkill\n"));
     const RestoreOptions options = {.keep = Keep::kRandomPart, .seed = seed};
     ASSERT_TRUE(Restore(root().string(), journal().string(), options).ok());
     EXPECT_EQ(Runs(ReadFile(root() / "a")), "512*A 512*X");

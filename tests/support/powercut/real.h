@@ -70,9 +70,7 @@ inline ssize_t ReadLink(const char* path, char* out, size_t size) {
 inline void* Map(void* at, size_t size, int protection, int flags, int fd, int64_t offset) {
   return reinterpret_cast<void*>(syscall(SYS_mmap, at, size, protection, flags, fd, offset));
 }
-inline int Unmap(void* at, size_t size) {
-  return static_cast<int>(syscall(SYS_munmap, at, size));
-}
+inline int Unmap(void* at, size_t size) { return static_cast<int>(syscall(SYS_munmap, at, size)); }
 
 }  // namespace holdfast::powercut::real
 

@@ -96,7 +96,9 @@ class Places {
 class Restorer {
  public:
   Restorer(std::string root, std::string journal, const RestoreOptions& options)
-      : root_(std::move(root)), journal_(std::move(journal)), random_(options.seed),
+      : root_(std::move(root)),
+        journal_(std::move(journal)),
+        random_(options.seed),
         keep_(options.keep) {}
 
   absl::StatusOr<RestoreReport> Run() {
@@ -134,8 +136,8 @@ class Restorer {
       std::unique_ptr<Mapping> area;
       const uint64_t tail = slot.tail[slot.active];
       if (tail > 0) {
-        ASSIGN_OR_RETURN(area, Mapping::Open(absl::StrCat(journal_, "/undo.", id, ".",
-                                                          slot.active)));
+        ASSIGN_OR_RETURN(area,
+                         Mapping::Open(absl::StrCat(journal_, "/undo.", id, ".", slot.active)));
       }
       FileRestore file(slot, area == nullptr ? std::string_view() : area->bytes().substr(0, tail),
                        keep_ == Keep::kRandomPart ? &random_ : nullptr, &report_);
@@ -267,8 +269,7 @@ class Restorer {
 std::string RestoreReport::ToString() const {
   return absl::StrCat("files_changed=", files_changed, " writes_undone=", writes_undone,
                       " writes_kept=", writes_kept, " bytes_undone=", bytes_undone,
-                      " names_undone=", names_undone, " names_kept=", names_kept,
-                      " syncs=", syncs);
+                      " names_undone=", names_undone, " names_kept=", names_kept, " syncs=", syncs);
 }
 
 absl::StatusOr<RestoreReport> Restore(const std::string& root, const std::string& journal,

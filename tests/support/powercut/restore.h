@@ -26,12 +26,12 @@ struct RestoreOptions {
 
 struct RestoreReport {
   uint64_t files_changed = 0;
-  uint64_t writes_undone = 0;   // unsynced changes of contents of which something was undone
-  uint64_t writes_kept = 0;     // unsynced changes of which something survived
+  uint64_t writes_undone = 0;  // unsynced changes of contents of which something was undone
+  uint64_t writes_kept = 0;    // unsynced changes of which something survived
   uint64_t bytes_undone = 0;
   uint64_t names_undone = 0;
   uint64_t names_kept = 0;
-  uint64_t syncs = 0;           // syncs that had made something durable since the last restore
+  uint64_t syncs = 0;  // syncs that had made something durable since the last restore
 
   std::string ToString() const;
 };

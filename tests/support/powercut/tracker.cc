@@ -320,8 +320,7 @@ void Tracker::UseStdio(int fd) {
 bool Tracker::MustFail(bool needs_space) {
   Control* const control = journal_.control();
   const auto mode = static_cast<FailMode>(std::atomic_ref(control->fail_mode).load());
-  const bool concerned =
-      mode == FailMode::kReadOnly || (mode == FailMode::kNoSpace && needs_space);
+  const bool concerned = mode == FailMode::kReadOnly || (mode == FailMode::kNoSpace && needs_space);
   if (!concerned) return false;
   std::atomic_ref left(control->fail_after_calls);
   uint64_t calls = left.load();

@@ -39,8 +39,8 @@ namespace holdfast::powercut {
 
 // What an open descriptor stands for; shared by its duplicates.
 struct Handle {
-  UndoLog* file = nullptr;     // null for a directory
-  uint32_t directory = 0;      // id, for a directory
+  UndoLog* file = nullptr;  // null for a directory
+  uint32_t directory = 0;   // id, for a directory
   std::atomic<int> references{1};
 };
 
@@ -57,8 +57,7 @@ class Tracker {
 
   // What `fd` stands for; null unless it is a file or directory under the root.
   Handle* Find(int fd) const {
-    return fd >= 0 && fd < kDescriptorsMax ? handles_[fd].load(std::memory_order_acquire)
-                                           : nullptr;
+    return fd >= 0 && fd < kDescriptorsMax ? handles_[fd].load(std::memory_order_acquire) : nullptr;
   }
   int Open(int directory_fd, const char* path, int flags, mode_t mode);
   // For a file made by the C library itself (mkstemp): `fd` is open on the new file.
@@ -139,15 +138,15 @@ class Tracker {
   std::atomic<Handle*> handles_[kDescriptorsMax] = {};
 
   std::mutex names_mutex_;
-  std::map<Key, std::unique_ptr<UndoLog>> files_;       // guarded by names_mutex_
+  std::map<Key, std::unique_ptr<UndoLog>> files_;        // guarded by names_mutex_
   std::vector<std::unique_ptr<UndoLog>> removed_files_;  // guarded by names_mutex_
   std::map<Key, uint32_t> directories_;                  // guarded by names_mutex_
   std::vector<uint64_t> unsynced_names_;                 // guarded by names_mutex_
 };
 
 template <class Change>
-ssize_t Tracker::Write(int fd, Handle* handle, Position position, int64_t offset,
-                       uint64_t length, int sync_flags, Change change) {
+ssize_t Tracker::Write(int fd, Handle* handle, Position position, int64_t offset, uint64_t length,
+                       int sync_flags, Change change) {
   UndoLog* const file = handle->file;
   const std::lock_guard lock(file->mutex);
   bool failed = false;

@@ -105,8 +105,8 @@ int Tracker::Rename(int fd, const char* from, int fd2, const char* to, unsigned 
   const bool same_file = target->exists && target->status.st_ino == source->status.st_ino;
   if (same_file || (target->exists && flags != 0)) return real_call();
   const bool is_directory = S_ISDIR(source->status.st_mode);
-  NameRecord record = MakeRecord(
-      is_directory ? NameKind::kRenameDirectory : NameKind::kRename, *source);
+  NameRecord record =
+      MakeRecord(is_directory ? NameKind::kRenameDirectory : NameKind::kRename, *source);
   record.directory2 = target->directory;
   CopyName(target->name, record.name2);
   if (is_directory) {
