@@ -18,6 +18,7 @@ struct Case {
   const char* defect;
   CrashMode mode;
   const char* rule;  // empty: nothing is wrong
+  int rounds = 5;
 };
 
 const Case kCases[] = {
@@ -26,7 +27,7 @@ const Case kCases[] = {
     {"no-sync", CrashMode::kPowerCut, "nothing acknowledged is lost"},
     {"no-directory-sync", CrashMode::kPowerCut, "nothing acknowledged is lost"},
     {"forget-deletes", CrashMode::kKill, "a delete is final"},
-    {"forget-requests", CrashMode::kKill, "an enqueue is done once"},
+    {"forget-requests", CrashMode::kKill, "an enqueue is done once", 20},
     {"forget-leases", CrashMode::kKill, "leases do not overlap"},
     {"reuse-tokens", CrashMode::kKill, "leases do not overlap"},
     {"accept-stale", CrashMode::kKill, "a stale token never succeeds"},
@@ -44,7 +45,7 @@ TEST_P(CrashLoopDefects, AreFoundByTheRuleTheyBreak) {
   options.directory = directory.path();
   options.server_arguments = {"--defect", GetParam().defect};
   options.mode = GetParam().mode;
-  options.rounds = 6;
+  options.rounds = GetParam().rounds;
   options.round_max = absl::Milliseconds(800);
   options.seed = static_cast<uint64_t>(absl::ToUnixMicros(absl::Now()));
   std::cout << GetParam().defect << " seed " << options.seed << std::endl;

@@ -87,13 +87,13 @@ class Worker final : public Client {
     std::vector<HeldLease> done, given_back, touched;
     for (const HeldLease& lease : leases) {
       const uint64_t chance = random_.Below(100);
-      if (chance < 75) {
+      if (chance < 70) {
         done.push_back(lease);
-      } else if (chance < 85) {
+      } else if (chance < 80) {
         given_back.push_back(lease);
-      } else if (chance < 92) {
+      } else if (chance < 87) {
         touched.push_back(lease);
-      } else if (chance < 97) {
+      } else if (chance < 96) {
         held_.push_back(lease);
       }  // else forgotten: its lease expires
     }
