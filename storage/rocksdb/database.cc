@@ -75,7 +75,6 @@ absl::Status Database::OpenWith(const RocksDbStateStoreOptions& options,
   background_ = std::make_shared<BackgroundWork>();
   db_options.listeners.push_back(background_);
   if (options.env != nullptr) db_options.env = options.env;
-  db_options.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow);
 
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, TableOptions(Table::kMeta, cache_));
@@ -104,6 +103,11 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(const RocksDbStateStore
                                                          Missing missing) {
   std::shared_ptr<Database> database(new Database());
   rocksdb::DBOptions db_options = DatabaseOptions(options.open_files_max);
+  if (missing == Missing::kCreate && !std::filesystem::exists(options.directory + "/CURRENT")) {
+    // What a crash left of the last attempt; RocksDB creates nothing over it.
+    const rocksdb::Status status = rocksdb::DestroyDB(options.directory, rocksdb::Options());
+    if (!status.ok()) return FromRocksDb(status, "clear " + options.directory);
+  }
   db_options.create_if_missing = missing == Missing::kCreate;
   db_options.create_missing_column_families = missing == Missing::kCreate;
   RETURN_IF_ERROR(database->OpenWith(options, std::move(db_options), Access::kReadWrite));
