@@ -14,6 +14,8 @@
 namespace holdfast {
 namespace {
 
+constexpr ShardId kShard(1);
+
 // Decodes, encodes, and does so again: both encodings are equal.
 template <class Decode, class Encode>
 void Check(std::string_view bytes, Decode decode, Encode encode) {
@@ -38,7 +40,6 @@ SmallRowKey KeyOfKind(int kind) {
 }
 
 void DecodeKeys(std::string_view bytes) {
-  constexpr ShardId kShard(1);
   Check(bytes, [](std::string_view key) { return ParseJobRowKey(kShard, key); },
         [](JobId job) { return JobRowKey(kShard, job); });
   Check(bytes, [](std::string_view key) { return ParseQueueRowKey(kShard, key); },
