@@ -229,6 +229,9 @@ class Readmes(RuleTest):
             "README.md": self.readme("`tools/run --demo`, `queue/job.h`, `queue/`",
                                      "[a](docs/api.md)",
                                      "[b](https://example.org/docs/b.md)")})
+        self.assert_clean(readmes, {
+            "proto/README.md": self.readme("`job.proto`, `v1/`, `proto/v1/job.pb.h`"),
+            "proto/v1/job.proto": ""})
         for text in ("`tools/fun`", "`queue/jab.h`", "`quoue/`", "[a](docs/apo.md)"):
             self.assert_caught(readmes, files | {"README.md": self.readme(text)}, "no such file")
         self.assert_caught(readmes, files | {"docs/api.md": "see `queue/jab.h`\n"}, "docs/api.md")
