@@ -40,7 +40,7 @@ Tables MakeStore(const fs::path& path) {
   Prng prng(7);
   auto store = Open(path);
   EXPECT_TRUE(store.ok()) << store.status();
-  for (uint64_t flush = 0; flush < 5; ++flush) {
+  for (uint64_t flush = 0; flush < 4; ++flush) {
     StateBatch batch;
     for (const Table table : kAllTables) {
       auto& rows = tables[static_cast<size_t>(table)];
@@ -77,7 +77,7 @@ absl::StatusOr<Tables> ReadAll(const StateStore& store, const Tables& expected) 
                               });
     if (!end.ok()) return end.status();
     std::vector<std::string> keys;
-    for (uint64_t n = 0; n < 1700; ++n) keys.push_back(Key(n));
+    for (uint64_t n = 0; n < 1400; ++n) keys.push_back(Key(n));
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     const auto& expected_rows = expected[static_cast<size_t>(table)];
     const absl::Status status = snapshot->MultiGet(
@@ -162,12 +162,12 @@ TEST_F(Damage, AFlippedBitIsRefusedByNameOrHarmless) {
     const uint64_t size = fs::file_size(original_ / name);
     if (size == 0) continue;
     std::set<uint64_t> offsets;
-    for (uint64_t i = 0; i < std::min<uint64_t>(size, 8); ++i) {
+    for (uint64_t i = 0; i < std::min<uint64_t>(size, 4); ++i) {
       offsets.insert(i);
       offsets.insert(size - 1 - i);
     }
     const Kind kind = KindOf(name);
-    const size_t wanted = kind == Kind::kManifest ? 150 : kind == Kind::kTable ? 30 : 40;
+    const size_t wanted = kind == Kind::kManifest ? 80 : 16;
     while (offsets.size() < std::min<uint64_t>(wanted, size)) offsets.insert(prng.Below(size));
     for (const uint64_t offset : offsets) {
       const int bit = static_cast<int>(prng.Below(8));
