@@ -100,6 +100,14 @@ TEST(Checkers, AnAcknowledgedJobThatNobodyDeletedIsLost) {
             "nothing acknowledged is lost; ");
 }
 
+TEST(Checkers, AJobWhoseIdWasGivenAwayIsLostAllTheSame) {
+  std::vector<Operation> operations = {Enqueue(3000, 4, 64), Enqueue(4000, 5, 64),
+                                       Reserve(5000, 5, 64, 1), Delete(5100, 64, 1)};
+  operations[3].settled[0].key = 5;
+  EXPECT_EQ(Rules(Check(With(operations))),
+            "nothing acknowledged is lost; an id is never reused; ");
+}
+
 TEST(Checkers, AJobThatNobodyEnqueuedIsInvented) {
   EXPECT_EQ(Rules(Check(With({Reserve(4000, 9, 144, 1)}))), "nothing is invented; ");
   EXPECT_EQ(Rules(Check(With({Reserve(4000, 3, 64, 1)}))), "nothing is invented; ")
