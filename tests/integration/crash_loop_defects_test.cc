@@ -29,7 +29,7 @@ const Case kCases[] = {
     {"forget-requests", CrashMode::kKill, "an enqueue is done once", 20},
     {"forget-leases", CrashMode::kKill, "leases do not overlap"},
     {"reuse-tokens", CrashMode::kKill, "leases do not overlap"},
-    {"accept-stale", CrashMode::kKill, "a stale token never succeeds"},
+    {"accept-stale", CrashMode::kKill, "a stale token never succeeds", 12},
     {"ignore-delays", CrashMode::kKill, "nothing is handed out before its delay"},
     {"damage-bodies", CrashMode::kKill, "nothing is invented"},
 };

@@ -28,7 +28,7 @@ class Worker final : public Client {
       if (!SendDelete(round)) return;
     }
     while (!round.stop->IsSet()) {
-      if (!held_.empty() && (held_.size() > kHeldMax || random_.Chance(1, 8))) {
+      if (!held_.empty() && (held_.size() > kHeldMax || random_.Chance(1, 3))) {
         const HeldLease late = held_.front();
         held_.pop_front();
         if (!Delete(round, {late})) return;
