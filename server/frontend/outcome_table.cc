@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/check.h"
 #include "queue/outcome.h"
@@ -131,9 +130,10 @@ std::string OutcomeTableMarkdown() {
   for (const absl::Span<const Answer> rows : {OutcomeAnswers(), TroubleAnswers()}) {
     for (const Answer& row : rows) {
       if (!row.reason.empty() && !seen.insert(row.reason).second) continue;
-      absl::StrAppend(&out, "| ", kCodeNames[static_cast<size_t>(row.status)], " | ",
-                      row.reason.empty() ? "" : absl::StrCat("`", row.reason, "`"), " | ",
-                      row.beanstalkd, " | ", row.http, " | ", row.sentence, " |\n");
+      out.append("| ").append(kCodeNames[static_cast<size_t>(row.status)]).append(" | ");
+      if (!row.reason.empty()) out.append("`").append(row.reason).append("`");
+      out.append(" | ").append(row.beanstalkd).append(" | ").append(std::to_string(row.http));
+      out.append(" | ").append(row.sentence).append(" |\n");
     }
   }
   return out;
