@@ -147,8 +147,8 @@ absl::Status RocksDbStateStore::Ingest(const TableFiles& files) {
     argument.options.write_global_seqno = false;
     arguments.push_back(std::move(argument));
   }
-  return FromRocksDb(database_->db()->IngestExternalFiles(arguments),
-                     "add a flush to the state store");
+  return database_->Error(database_->db()->IngestExternalFiles(arguments),
+                          "add a flush to the state store");
 }
 
 // Readers see the flush from here on. Until now `published_` pinned the state before it, which
