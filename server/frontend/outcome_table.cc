@@ -1,5 +1,7 @@
 #include "server/frontend/outcome_table.h"
 
+#include <cerrno>
+#include <cstring>
 #include <iterator>
 #include <set>
 #include <string>
@@ -83,6 +85,16 @@ constexpr std::string_view kCodeNames[] = {
     "DATA_LOSS",    "UNAUTHENTICATED",
 };
 
+// The storage engine's status carries the system's words for its two reasons; the node's own
+// bounds never use them.
+bool IsDiskFull(const absl::Status& status) {
+  const std::string_view message(status.message().data(), status.message().size());
+  for (const int error : {ENOSPC, EDQUOT}) {
+    if (message.find(std::strerror(error)) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 const Answer& AnswerFor(OutcomeCode code) {
@@ -103,7 +115,7 @@ Trouble TroubleOf(const absl::Status& status) {
     case Code::kInvalidArgument:
       return Trouble::kInvalidField;
     case Code::kResourceExhausted:
-      return Trouble::kOverloaded;
+      return IsDiskFull(status) ? Trouble::kDiskFull : Trouble::kOverloaded;
     case Code::kUnavailable:
       return Trouble::kUnavailable;
     case Code::kUnknown:
