@@ -77,7 +77,7 @@ PayloadRef FakeEngine::MakePayload(std::string_view body) {
 
 void FakeEngine::AddGrant(std::string_view queue, uint64_t id, std::string_view body,
                           ExecuteResult* out) {
-  Grant grant;
+  holdfast::Grant grant;
   grant.job.id = JobId(id);
   grant.job.token = LeaseToken(1);
   grant.job.state = JobState::kReserved;
