@@ -101,9 +101,9 @@ class Shard final : public LogObserver {
     std::shared_ptr<const Generation> generation;
     AppliedRow applied;
   };
-  // Has applied something that the store does not have. REQUIRES for Freeze: no frozen one.
-  bool NeedsFlush() const;
-  Frozen Freeze();
+  // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
+  // with no generation if there is nothing. REQUIRES: the one before was Flushed().
+  void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
 
@@ -170,6 +170,7 @@ class Shard final : public LogObserver {
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
   LogIndex flushed_;
   LogIndex frozen_;
+  absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
   uint64_t accounted_bytes_ = 0;
   // Queries that wait until an index is applied.
   std::multimap<LogIndex, absl::AnyInvocable<void(const absl::Status&) &&>> barriers_;
