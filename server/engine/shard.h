@@ -30,7 +30,7 @@
 #include "replication/replicated_log.h"
 #include "server/engine/applier.h"
 #include "server/engine/engine.h"
-#include "server/engine/holder_table.h"
+#include "server/engine/holder_registry.h"
 #include "server/engine/log_clock.h"
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
@@ -68,7 +68,7 @@ class Shard final : public LogObserver {
     Executor* executor = nullptr;
     Executor* reader = nullptr;  // where blocking reads run
     const StateStore* store = nullptr;
-    HolderTable* holders = nullptr;
+    HolderRegistry* holders = nullptr;
     std::atomic<uint64_t>* overlay_bytes = nullptr;  // of all shards of the node
     std::function<void(const absl::Status&)> on_fatal;
     std::function<void()> on_dirty;    // overlay_bytes has grown
