@@ -48,7 +48,7 @@ ItemOutcome Machine::Impl::EnqueueOne(QueueState* queue, const JobSpec& spec) {
     item.code = OutcomeCode::kQueueFullJobs;
     return item;
   }
-  if (options.max_bytes > 0 && (record.bytes >= options.max_bytes ||
+  if (options.max_bytes > 0 && (record.bytes > options.max_bytes ||
                                 spec.payload_size_bytes > options.max_bytes - record.bytes)) {
     item.code = OutcomeCode::kQueueFullBytes;
     return item;

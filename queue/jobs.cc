@@ -213,26 +213,25 @@ void Machine::Impl::MakeReadyAt(QueueState* queue, JobNode* node, LogTime due) {
   Link(queue, node);
 }
 
-void Machine::Impl::Bury(QueueState* queue, JobNode* node, BuriedReason reason, LogTime when) {
+void Machine::Impl::Bury(QueueState* queue, JobNode* node, BuriedReason reason) {
   Job& job = node->job;
   job.state = JobState::kBuried;
   job.buried_reason = reason;
-  job.due = when;
+  job.due = now();
   job.holder = Holder();
   job.current_lease = LogDuration();
   ++job.buries;
   Link(queue, node);
 }
 
-void Machine::Impl::Retry(QueueState* queue, JobNode* node, LogTime when) {
+void Machine::Impl::Retry(QueueState* queue, JobNode* node) {
   const RetryPolicy& policy = queue->record.options.retry;
   if (policy.max_attempts > 0 && node->job.failures >= policy.max_attempts) {
-    return Bury(queue, node, BuriedReason::kAttemptsExhausted, when);
+    return Bury(queue, node, BuriedReason::kAttemptsExhausted);
   }
-  MakeReadyAt(queue, node, when + RetryDelay(policy, node->job.failures));
+  MakeReadyAt(queue, node, now() + RetryDelay(policy, node->job.failures));
 }
 
-// What follows counts from the moment the lease ended, not from when that was collected.
 void Machine::Impl::EndLease(QueueState* queue, JobNode* node) {
   Unlink(queue, node);
   Job& job = node->job;
@@ -240,7 +239,7 @@ void Machine::Impl::EndLease(QueueState* queue, JobNode* node) {
   ++job.timeouts;
   ++job.failures;
   ++queue->record.total_timeouts;
-  Retry(queue, node, job.due);
+  Retry(queue, node);
 }
 
 void Machine::Impl::ReturnFromClosedHolder(QueueState* queue, JobNode* node) {
@@ -253,7 +252,7 @@ void Machine::Impl::ReturnFromClosedHolder(QueueState* queue, JobNode* node) {
 void Machine::Impl::ExpireJob(QueueState* queue, JobNode* node) {
   if (queue->record.options.on_expiry == ExpiryAction::kDelete) return Erase(queue, node);
   Unlink(queue, node);
-  Bury(queue, node, BuriedReason::kExpired, node->job.expires);
+  Bury(queue, node, BuriedReason::kExpired);
 }
 
 void Machine::Impl::MarkDedupChanged(QueueId queue, const std::string& key,

@@ -33,14 +33,14 @@ Outcome Machine::Impl::ApplyUnremembered(const Command& command) {
   return std::visit([this](const auto& body) { return Do(body); }, command.body);
 }
 
-// A refused command did nothing, so only what was done is remembered: a retry may then succeed.
+// That nothing was ready is not remembered: the same request is tried again when something is.
 Outcome Machine::Impl::Apply(const Command& command, LogTime now) {
   CHECK_GE(now, globals_.now);
   if (now > globals_.now) globals_changed_ = true;
   globals_.now = now;
   const RequestIdentity& request = command.request;
   const auto worth_remembering = [](const Outcome& outcome) {
-    return outcome.code == OutcomeCode::kOk || outcome.code == OutcomeCode::kPartial;
+    return outcome.code != OutcomeCode::kNothingReady;
   };
   if (request.has_session()) {
     const Outcome* earlier = nullptr;

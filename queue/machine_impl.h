@@ -165,9 +165,9 @@ class Machine::Impl {
   // These four take an unlinked job, give it its new state and link it.
   void MakeReady(QueueState* queue, JobNode* node);
   void MakeReadyAt(QueueState* queue, JobNode* node, LogTime due);
-  void Bury(QueueState* queue, JobNode* node, BuriedReason reason, LogTime when);
-  // After a failure at `when`: ready, delayed or buried by the queue's retry policy.
-  void Retry(QueueState* queue, JobNode* node, LogTime when);
+  void Bury(QueueState* queue, JobNode* node, BuriedReason reason);
+  // After a failure: ready, delayed or buried by the queue's retry policy.
+  void Retry(QueueState* queue, JobNode* node);
   // These take a linked one: its lease has expired; its holder is closed; its ttl has ended.
   void EndLease(QueueState* queue, JobNode* node);
   void ReturnFromClosedHolder(QueueState* queue, JobNode* node);
@@ -209,6 +209,7 @@ class Machine::Impl {
   void LoadDedup(const DedupRecord& record);
   void LoadScan(const Loaded::Scan& scan);
   void WantRefill(const SetRef& ref, PagedSet* set);
+  SetKey ScanStart(const SetRef& ref, const PagedSet& set) const;
   bool TryEvict(JobNode* node);
   void EvictBeyondWindow(PagedSet* set);
   void ShrinkQueue(QueueState* queue, size_t cap);
@@ -261,7 +262,7 @@ class Machine::Impl {
   std::vector<JobId> loose_jobs_;  // loaded by id, beyond the windows; evicted when unused
   std::vector<std::pair<QueueId, std::string>> loose_dedups_;
   std::vector<SetRef> refills_wanted_;
-  std::vector<SetRef> refills_under_way_;
+  std::vector<Needs::Scan> refills_under_way_;
   std::vector<QueueState*> ring_;  // queues with hot jobs, for the sweep
   size_t hand_ = 0;
 };

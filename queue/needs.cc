@@ -26,7 +26,7 @@ void Machine::Impl::NeedScan(const SetRef& ref, const PagedSet& set, uint64_t wa
   if (set.Has(wanted)) return;
   const uint64_t missing = wanted - set.prefix();
   const size_t limit = std::max<uint64_t>(missing, RefillLow());
-  needs->scans.push_back(Needs::Scan{ref, set.window_end(), limit});
+  needs->scans.push_back(Needs::Scan{ref, ScanStart(ref, set), limit});
 }
 
 // For CollectQueue(queue, room); returns at most as many jobs and entries as it will take.

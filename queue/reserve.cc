@@ -95,7 +95,8 @@ Outcome Machine::Impl::Do(const ReserveCommand& command) {
     JobNode* node = jobs_.Find(JobId(sources.back().first.id));
     sources.pop_back();
     outcome.grants.push_back(Lease(queue, node, command.holder, command.lease));
-    if (!UnderReservedCap(*queue) || FirstToLease(queue, &room) == JobId()) continue;
+    if (outcome.grants.size() == command.max || !UnderReservedCap(*queue)) continue;
+    if (FirstToLease(queue, &room) == JobId()) continue;
     sources.push_back({*queue->ready.First(), queue});
     std::push_heap(sources.begin(), sources.end(), later);
   }

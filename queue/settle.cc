@@ -53,7 +53,7 @@ Outcome Machine::Impl::Do(const ReleaseCommand& command) {
     if (command.mode == ReleaseMode::kFail) ++job.failures;
     const bool exhausted = max_attempts > 0 && job.failures >= max_attempts;
     if (command.mode == ReleaseMode::kFail && (exhausted || !command.delay.has_value())) {
-      Retry(queue, node, now());
+      Retry(queue, node);
     } else {
       MakeReadyAt(queue, node, now() + command.delay.value_or(LogDuration()));
     }
@@ -80,7 +80,7 @@ Outcome Machine::Impl::Do(const BuryCommand& command) {
   const auto bury = [&](QueueState* queue, JobNode* node, ItemOutcome* item) {
     Unlink(queue, node);
     if (command.priority.has_value()) node->job.priority = *command.priority;
-    Bury(queue, node, BuriedReason::kByWorker, now());
+    Bury(queue, node, BuriedReason::kByWorker);
     item->state = node->job.state;
   };
   return SettleEach(command.leases, bury);

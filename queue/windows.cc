@@ -90,10 +90,14 @@ void Machine::Impl::LoadDedup(const DedupRecord& record) {
 void Machine::Impl::LoadScan(const Loaded::Scan& scan) {
   for (const Job& job : scan.jobs) LoadJob(job);
   for (const DedupRecord& record : scan.dedups) LoadDedup(record);
-  std::erase(refills_under_way_, scan.set);
   PagedSet* set = FindMutableSet(scan.set);
+  const auto answered = [&](const Needs::Scan& asked) {
+    return asked.set == scan.set && asked.from == scan.from;
+  };
+  if (std::erase_if(refills_under_way_, answered) > 0 && set != nullptr) {
+    set->set_refill(PagedSet::Refill::kNone);
+  }
   if (set == nullptr) return;
-  set->set_refill(PagedSet::Refill::kNone);
   if (scan.from > set->window_end()) {
     // The window shrank meanwhile: what came does not join it.
     for (const Job& job : scan.jobs) loose_jobs_.push_back(job.id);
@@ -134,6 +138,18 @@ void Machine::Impl::WantRefill(const SetRef& ref, PagedSet* set) {
   refills_wanted_.push_back(ref);
 }
 
+// Where a scan for a command begins: at the window end or, so that its rows are not taken for
+// those of a refill under way, one place before it (no job has id 0).
+SetKey Machine::Impl::ScanStart(const SetRef& ref, const PagedSet& set) const {
+  const SetKey end = set.window_end();
+  if (set.refill() != PagedSet::Refill::kUnderWay) return end;
+  for (const Needs::Scan& asked : refills_under_way_) {
+    if (asked.set != ref || asked.from != end) continue;
+    return end.id > 0 ? SetKey{end.key, end.id - 1} : SetKey{end.key - 1, UINT64_MAX};
+  }
+  return end;
+}
+
 std::vector<Needs::Scan> Machine::Impl::WantsRefill(size_t max) {
   std::vector<Needs::Scan> scans;
   size_t looked = 0;
@@ -144,9 +160,10 @@ std::vector<Needs::Scan> Machine::Impl::WantsRefill(size_t max) {
     set->set_refill(PagedSet::Refill::kNone);
     if (set->Has(RefillLow()) || jobs_.size() >= options_.hot_jobs_max) continue;
     set->set_refill(PagedSet::Refill::kUnderWay);
-    refills_under_way_.push_back(ref);
     const size_t limit = std::max<size_t>(WindowCap() - std::min(WindowCap(), set->prefix()), 1);
-    scans.push_back(Needs::Scan{ref, set->window_end(), limit});
+    const SetKey from = std::max(set->window_end(), SetKey{0, 1});
+    scans.push_back(Needs::Scan{ref, from, limit});
+    refills_under_way_.push_back(scans.back());
   }
   refills_wanted_.erase(refills_wanted_.begin(),
                         refills_wanted_.begin() + static_cast<std::ptrdiff_t>(looked));
@@ -154,9 +171,11 @@ std::vector<Needs::Scan> Machine::Impl::WantsRefill(size_t max) {
 }
 
 void Machine::Impl::CancelRefills() {
-  for (const SetRef& ref : std::exchange(refills_under_way_, {})) {
-    PagedSet* set = FindMutableSet(ref);
-    if (set != nullptr && set->refill() == PagedSet::Refill::kUnderWay) WantRefill(ref, set);
+  for (const Needs::Scan& asked : std::exchange(refills_under_way_, {})) {
+    PagedSet* set = FindMutableSet(asked.set);
+    if (set != nullptr && set->refill() == PagedSet::Refill::kUnderWay) {
+      WantRefill(asked.set, set);
+    }
   }
 }
 

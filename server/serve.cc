@@ -116,7 +116,6 @@ NodeEngine::Options EngineOptions(const ServeConfig& config, const Identity& ide
 // A node and what it stands on, in order of construction.
 struct Node {
   std::unique_ptr<DataDir> data;
-  PosixFileSystem files;
   std::unique_ptr<LogStore> log;
   std::unique_ptr<StateStore> state;
   std::unique_ptr<NodeEngine> engine;
@@ -128,7 +127,8 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
                    DataDir::Open(config.data_dir, {.node = NodeId(config.node_id),
                                                    .shards = config.shards}));
   const Identity& identity = node->data->identity();
-  ASSIGN_OR_RETURN(node->log, SegmentLogStore::Open(&node->files, node->data->log_path(), {}));
+  ASSIGN_OR_RETURN(node->log,
+                   SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));
   RocksDbStateStoreOptions state;
   state.directory = node->data->state_path();
   ASSIGN_OR_RETURN(node->state, OpenRocksDbStateStore(state));

@@ -58,8 +58,8 @@ TEST(StateBatch, RowsComeOutSortedWithTheLastOperationOnEachKey) {
 TEST(StateBatch, RowsLargerThanAChunkAndRowsThatFillChunksAreKept) {
   StateBatch batch;
   Model model;
-  const size_t sizes[] = {0,       1,       (1 << 20) - 12, (1 << 20) - 8, 1 << 20, 3 << 20,
-                          5 << 10, 4 << 10, (1 << 20) - 7,  100};
+  const size_t sizes[] = {0,       1,       (1 << 20) - 12, (1 << 20) - 8, 1 << 20,
+                          3 << 20, 5 << 10, 4 << 10,        (1 << 20) - 7, 100};
   for (size_t i = 0; i < std::size(sizes); ++i) {
     const std::string key(1, static_cast<char>('z' - i));
     const std::string value(sizes[i], static_cast<char>('0' + i));
@@ -75,8 +75,7 @@ TEST(StateBatch, ReferencedValuesAreNotCopied) {
   batch.PutReference(Table::kPayload, "k", value);
   EXPECT_LT(batch.memory_bytes(), 10'000u);
   EXPECT_EQ(batch.bytes(), value.size() + 1);
-  EXPECT_EQ(batch.At(Table::kPayload, batch.Sorted(Table::kPayload)[0]).value.data(),
-            value.data());
+  EXPECT_EQ(batch.At(Table::kPayload, batch.Sorted(Table::kPayload)[0]).value.data(), value.data());
 }
 
 TEST(StateBatch, ClearForgetsRowsAndMemory) {

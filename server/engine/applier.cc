@@ -102,11 +102,17 @@ void Applier::ApplyOne() {
   current.decoded = false;
 }
 
-void Applier::Finish() {
+void Applier::Drain() {
   parts_.machine->DrainChanges(parts_.overlay);
+  if (!current_.has_value()) return;
   for (const Current::Payload& payload : current_->payloads) {
     parts_.overlay->AttachPayload(payload.job, current_->entry.data, payload.bytes);
   }
+  current_->payloads.clear();
+}
+
+void Applier::Finish() {
+  Drain();
   applied_ = {.index = current_->entry.index,
               .term = current_->entry.term,
               .state_hash = parts_.machine->StateHash()};
@@ -118,6 +124,7 @@ void Applier::Finish() {
 
 absl::Status Applier::FetchNow(const Needs& needs) {
   ASSIGN_OR_RETURN(Loaded fetched, FetchNeeds(*snapshot_, parts_.shard, needs));
+  Drain();  // so that what this entry has deleted is left out
   std::optional<Loaded> loaded =
       FilterLoaded(std::move(fetched), parts_.overlay->releases(), *parts_.overlay);
   parts_.machine->Load(*std::move(loaded));
@@ -140,6 +147,7 @@ void Applier::Fetch(Needs needs, Purpose purpose) {
 void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs, Purpose purpose) {
   if (failed_) return;
   if (!loaded.ok()) return Fail(loaded.status());
+  Drain();  // so that what the current entry has deleted is left out
   std::optional<Loaded> current =
       FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
   if (!current.has_value()) return Fetch(std::move(needs), purpose);

@@ -7,7 +7,8 @@
 //                                  Apply ─▶ … ─▶ drain changes into the overlay ─▶ on_applied
 //
 // An entry is applied whole before the next one begins; while rows are awaited, only this shard
-// waits. Changes are drained at the end of each entry, so the overlay is always as of applied().
+// waits. Changes are drained into the overlay at the end of each entry, and within one before
+// rows are loaded: so the overlay is as of applied() unless mid_entry().
 //
 // Thread-safety: loop-bound to the executor. Ownership: all pointers outlive it; tasks that it
 // has posted must have run, or been dropped, before it is destroyed.
@@ -64,6 +65,10 @@ class Applier {
   const AppliedRow& applied() const { return applied_; }
   // Log time of the last entry applied.
   LogTime log_time() const { return parts_.machine->now(); }
+  // Moves what has changed into the overlay. Before every FilterLoaded.
+  void Drain();
+  // A part of an entry is applied, and rows for the rest are awaited.
+  bool mid_entry() const { return current_.has_value(); }
   // Entries that wait to be applied.
   size_t backlog() const { return entries_.size(); }
 

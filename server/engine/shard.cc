@@ -252,6 +252,7 @@ void Shard::OnApplied(Applier::Applied applied) {
   }
   Wake();
   RunBarriers();
+  if (freeze_) Freeze(std::exchange(freeze_, nullptr));
   if (!recovering_) {
     applier_->Refill();
     if (leading_) SchedulePump();
@@ -354,14 +355,16 @@ void Shard::Wake() {
 
 // --- Flushing.
 
-bool Shard::NeedsFlush() const {
-  return !overlay_.has_frozen() && applier_ != nullptr && applier_->applied().index > flushed_;
-}
-
-Shard::Frozen Shard::Freeze() {
+void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
   CHECK(parts_.executor->IsCurrent());
+  CHECK(!overlay_.has_frozen());
+  if (applier_->mid_entry()) {
+    freeze_ = std::move(done);
+    return;
+  }
+  if (applier_->applied().index <= flushed_) return std::move(done)(Frozen());
   frozen_ = applier_->applied().index;
-  return {.generation = overlay_.Freeze(), .applied = applier_->applied()};
+  std::move(done)({.generation = overlay_.Freeze(), .applied = applier_->applied()});
 }
 
 std::shared_ptr<const Generation> Shard::Flushed() {

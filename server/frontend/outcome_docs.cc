@@ -5,7 +5,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "server/frontend/outcome_table.h"
 
 namespace holdfast {
@@ -13,14 +12,15 @@ namespace holdfast {
 absl::StatusOr<std::string> WithCurrentOutcomeTable(std::string_view text) {
   const size_t begin = text.find(kOutcomeTableBegin);
   if (begin == std::string_view::npos) {
-    return absl::NotFoundError(absl::StrCat("no marker ", kOutcomeTableBegin));
+    return absl::NotFoundError("no marker " + std::string(kOutcomeTableBegin));
   }
   const size_t after = begin + kOutcomeTableBegin.size();
   const size_t end = text.find(kOutcomeTableEnd, after);
   if (end == std::string_view::npos) {
-    return absl::NotFoundError(absl::StrCat("no marker ", kOutcomeTableEnd));
+    return absl::NotFoundError("no marker " + std::string(kOutcomeTableEnd));
   }
-  return absl::StrCat(text.substr(0, after), OutcomeTableMarkdown(), text.substr(end));
+  return std::string(text.substr(0, after)) + OutcomeTableMarkdown() +
+         std::string(text.substr(end));
 }
 
 }  // namespace holdfast

@@ -1,12 +1,13 @@
 #include "server/frontend/outcome_table.h"
 
+#include <cerrno>
+#include <cstring>
 #include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/check.h"
 #include "queue/outcome.h"
@@ -84,6 +85,16 @@ constexpr std::string_view kCodeNames[] = {
     "DATA_LOSS",    "UNAUTHENTICATED",
 };
 
+// The storage engine's status carries the system's words for its two reasons; the node's own
+// bounds never use them.
+bool IsDiskFull(const absl::Status& status) {
+  const std::string_view message(status.message().data(), status.message().size());
+  for (const int error : {ENOSPC, EDQUOT}) {
+    if (message.find(std::strerror(error)) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 const Answer& AnswerFor(OutcomeCode code) {
@@ -104,7 +115,7 @@ Trouble TroubleOf(const absl::Status& status) {
     case Code::kInvalidArgument:
       return Trouble::kInvalidField;
     case Code::kResourceExhausted:
-      return Trouble::kOverloaded;
+      return IsDiskFull(status) ? Trouble::kDiskFull : Trouble::kOverloaded;
     case Code::kUnavailable:
       return Trouble::kUnavailable;
     case Code::kUnknown:
@@ -131,9 +142,10 @@ std::string OutcomeTableMarkdown() {
   for (const absl::Span<const Answer> rows : {OutcomeAnswers(), TroubleAnswers()}) {
     for (const Answer& row : rows) {
       if (!row.reason.empty() && !seen.insert(row.reason).second) continue;
-      absl::StrAppend(&out, "| ", kCodeNames[static_cast<size_t>(row.status)], " | ",
-                      row.reason.empty() ? "" : absl::StrCat("`", row.reason, "`"), " | ",
-                      row.beanstalkd, " | ", row.http, " | ", row.sentence, " |\n");
+      out.append("| ").append(kCodeNames[static_cast<size_t>(row.status)]).append(" | ");
+      if (!row.reason.empty()) out.append("`").append(row.reason).append("`");
+      out.append(" | ").append(row.beanstalkd).append(" | ").append(std::to_string(row.http));
+      out.append(" | ").append(row.sentence).append(" |\n");
     }
   }
   return out;

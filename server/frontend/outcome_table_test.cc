@@ -86,6 +86,8 @@ TEST(OutcomeTable, CertainlyNotExecutedAndUnknownAreToldApart) {
 TEST(OutcomeTable, EngineStatusesHaveTheirTroubles) {
   EXPECT_EQ(TroubleOf(absl::UnavailableError("x")), Trouble::kUnavailable);
   EXPECT_EQ(TroubleOf(absl::ResourceExhaustedError("x")), Trouble::kOverloaded);
+  EXPECT_EQ(TroubleOf(absl::ResourceExhaustedError("write log/1: No space left on device")),
+            Trouble::kDiskFull);
   EXPECT_EQ(TroubleOf(absl::UnknownError("x")), Trouble::kOutcomeUnknown);
   EXPECT_EQ(TroubleOf(absl::DataLossError("x")), Trouble::kDataDamaged);
   EXPECT_EQ(TroubleOf(absl::InternalError("x")), Trouble::kInternal);

@@ -43,7 +43,8 @@ void EntryIndex::DropAll(Shard* shard) {
 absl::Status EntryIndex::ApplyEntry(const RecordHeader& record, EntryPosition position) {
   Shard& shard = shards_[record.shard];
   const LogIndex index = record.index;
-  if (index < shard.first || index > Next(shard.Last())) {
+  const bool impossible = index.value() == UINT64_MAX;
+  if (impossible || index < shard.first || index > Next(shard.Last())) {
     return absl::DataLossError(absl::StrCat(
         "shard ", record.shard.value(), ": entry ", index.value(), " does not follow entries [",
         shard.first.value(), ", ", shard.Last().value(), "]"));

@@ -1,5 +1,6 @@
 // A process is killed in the middle of flushes; the store must be at one completed flush.
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "base/prng.h"
 #include "gtest/gtest.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
-#include "storage/rocksdb/test_directory.h"
+#include "storage/rocksdb/scratch_directory.h"
 
 namespace holdfast {
 namespace {
@@ -58,23 +59,25 @@ uint64_t FlushNumberOf(const StateSnapshot& snapshot) {
 void ExpectIsAtFlush(const StateSnapshot& snapshot, uint64_t n) {
   for (const Table table : {Table::kJob, Table::kPayload, Table::kIndex}) {
     uint64_t rows = 0;
-    const auto end = snapshot.Scan(
-        table,
-        {.begin = std::string_view("\0", 1), .end = "\xff", .rows_max = UINT64_MAX,
-         .bytes_max = UINT64_MAX},
-        [&](std::string_view key, std::string_view value) {
-          ByteReader reader(key);
-          uint32_t shard = 0;
-          uint64_t flush = 0;
-          uint64_t written_by = 0;
-          EXPECT_TRUE(reader.BigEndian32(&shard) && reader.BigEndian64(&flush));
-          EXPECT_TRUE(ByteReader(value).Fixed64(&written_by));
-          EXPECT_EQ(flush, written_by);
-          EXPECT_LE(flush, n);
-          EXPECT_GT(flush + kFlushesKept, n);
-          ++rows;
-          return !testing::Test::HasFailure();
-        });
+    const auto end =
+        snapshot.Scan(table,
+                      {.begin = std::string_view("\0", 1),
+                       .end = "\xff",
+                       .rows_max = UINT64_MAX,
+                       .bytes_max = UINT64_MAX},
+                      [&](std::string_view key, std::string_view value) {
+                        ByteReader reader(key);
+                        uint32_t shard = 0;
+                        uint64_t flush = 0;
+                        uint64_t written_by = 0;
+                        EXPECT_TRUE(reader.BigEndian32(&shard) && reader.BigEndian64(&flush));
+                        EXPECT_TRUE(ByteReader(value).Fixed64(&written_by));
+                        EXPECT_EQ(flush, written_by);
+                        EXPECT_LE(flush, n);
+                        EXPECT_GT(flush + kFlushesKept, n);
+                        ++rows;
+                        return !testing::Test::HasFailure();
+                      });
     ASSERT_TRUE(end.ok()) << end.status();
     EXPECT_EQ(rows, std::min(n, kFlushesKept) * kRowsPerFlush) << TableName(table);
   }
@@ -93,7 +96,7 @@ void ExpectIsAtFlush(const StateSnapshot& snapshot, uint64_t n) {
 }
 
 TEST(RocksDbStateStoreCrash, AKilledProcessLeavesExactlyOneCompletedFlush) {
-  TestDirectory directory;
+  ScratchDirectory directory;
   const std::string path = directory.path() + "/state";
   const uint64_t seed = static_cast<uint64_t>(getpid());
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -114,8 +117,8 @@ TEST(RocksDbStateStoreCrash, AKilledProcessLeavesExactlyOneCompletedFlush) {
     for (uint64_t n = 1 + prng.Below(4); n > 0; --n) {
       if (read(report[0], &completed, sizeof(completed)) != sizeof(completed)) break;
     }
-    const struct timespec pause = {0, static_cast<long>(prng.Below(40'000'000))};
-    nanosleep(&pause, nullptr);  // Chooses the moment of the kill; nothing waits for it.
+    struct pollfd next = {.fd = report[0], .events = POLLIN, .revents = 0};
+    poll(&next, 1, static_cast<int>(prng.Below(40)));
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);

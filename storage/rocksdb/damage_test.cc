@@ -15,7 +15,7 @@
 #include "base/prng.h"
 #include "gtest/gtest.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
-#include "storage/rocksdb/test_directory.h"
+#include "storage/rocksdb/scratch_directory.h"
 
 namespace holdfast {
 namespace {
@@ -69,8 +69,10 @@ absl::StatusOr<Tables> ReadAll(const StateStore& store, const Tables& expected) 
   for (const Table table : kAllTables) {
     auto& rows = tables[static_cast<size_t>(table)];
     auto end = snapshot->Scan(table,
-                              {.begin = std::string_view("\0", 1), .end = "\xff\xff\xff\xfe",
-                               .rows_max = UINT64_MAX, .bytes_max = UINT64_MAX},
+                              {.begin = std::string_view("\0", 1),
+                               .end = "\xff\xff\xff\xfe",
+                               .rows_max = UINT64_MAX,
+                               .bytes_max = UINT64_MAX},
                               [&](std::string_view key, std::string_view value) {
                                 rows.emplace(key, value);
                                 return true;
@@ -80,8 +82,8 @@ absl::StatusOr<Tables> ReadAll(const StateStore& store, const Tables& expected) 
     for (uint64_t n = 0; n < 1400; ++n) keys.push_back(Key(n));
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     const auto& expected_rows = expected[static_cast<size_t>(table)];
-    const absl::Status status = snapshot->MultiGet(
-        table, views, [&](size_t i, std::optional<std::string_view> value) {
+    const absl::Status status =
+        snapshot->MultiGet(table, views, [&](size_t i, std::optional<std::string_view> value) {
           const auto it = expected_rows.find(keys[i]);
           ASSERT_EQ(value.has_value(), it != expected_rows.end()) << "MultiGet is wrong";
           if (value.has_value()) {
@@ -147,7 +149,7 @@ class Damage : public testing::Test {
     return true;
   }
 
-  TestDirectory directory_;
+  ScratchDirectory directory_;
   const fs::path original_;
   const fs::path copy_;
   Tables rows_;

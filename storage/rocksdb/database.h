@@ -34,8 +34,7 @@ inline std::string_view ViewOf(const rocksdb::Slice& s) { return {s.data(), s.si
 class BackgroundWork final : public rocksdb::EventListener {
  public:
   void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& info) override;
-  void OnBackgroundError(rocksdb::BackgroundErrorReason reason,
-                         rocksdb::Status* status) override;
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override;
 
   uint64_t compacted_bytes() const { return compacted_bytes_.load(std::memory_order_relaxed); }
   // The first background error; OK if there was none.

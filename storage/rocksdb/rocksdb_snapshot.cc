@@ -111,8 +111,8 @@ absl::StatusOr<uint64_t> RocksDbSnapshot::ApproximateSize(Table table, std::stri
   uint64_t size = 0;
   rocksdb::SizeApproximationOptions options;
   options.include_files = true;
-  const rocksdb::Status status = database_->db()->GetApproximateSizes(
-      options, database_->family(table), &range, 1, &size);
+  const rocksdb::Status status =
+      database_->db()->GetApproximateSizes(options, database_->family(table), &range, 1, &size);
   if (!status.ok()) return ReadError(status, table);
   return size;
 }

@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
-#include "storage/rocksdb/test_directory.h"
+#include "storage/rocksdb/scratch_directory.h"
 #include "xxhash.h"
 
 namespace holdfast {
@@ -60,7 +60,8 @@ uint64_t CountRows(const StateStore& store, Table table) {
   uint64_t rows = 0;
   const auto end = store.Snapshot()->Scan(table,
                                           {.begin = std::string_view("\0", 1),
-                                           .end = "\xff\xff\xff\xfe", .rows_max = UINT64_MAX,
+                                           .end = "\xff\xff\xff\xfe",
+                                           .rows_max = UINT64_MAX,
                                            .bytes_max = UINT64_MAX},
                                           [&](std::string_view, std::string_view) {
                                             ++rows;
@@ -163,7 +164,7 @@ class RocksDbStateStoreFault : public testing::Test {
     return failed;
   }
 
-  TestDirectory directory_;
+  ScratchDirectory directory_;
   Fault fault_;
   std::unique_ptr<rocksdb::Env> env_;
   const std::string path_;
@@ -188,7 +189,7 @@ TEST_F(RocksDbStateStoreFault, AFailedSyncFailsTheFlush) {
 }
 
 TEST(RocksDbStateStore, AnUnknownFormatVersionIsRefused) {
-  TestDirectory directory;
+  ScratchDirectory directory;
   const std::string path = directory.path() + "/state";
   ASSERT_TRUE(Open(path).ok());
   std::string slot = "HFSTATE\n";
@@ -198,12 +199,11 @@ TEST(RocksDbStateStore, AnUnknownFormatVersionIsRefused) {
   std::fstream(path + "/FLUSHED", std::ios::in | std::ios::out | std::ios::binary) << slot;
   const auto store = Open(path);
   EXPECT_EQ(store.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::StrContains(store.status().message(), "format version 2"))
-      << store.status();
+  EXPECT_TRUE(absl::StrContains(store.status().message(), "format version 2")) << store.status();
 }
 
 TEST(RocksDbStateStore, ASecondOpenIsRefused) {
-  TestDirectory directory;
+  ScratchDirectory directory;
   const std::string path = directory.path() + "/state";
   const auto first = Open(path);
   ASSERT_TRUE(first.ok());
@@ -212,7 +212,7 @@ TEST(RocksDbStateStore, ASecondOpenIsRefused) {
 }
 
 TEST(RocksDbStateStore, ACrashWhileCreatingIsRepairedByTheNextOpen) {
-  TestDirectory directory;
+  ScratchDirectory directory;
   const std::string path = directory.path() + "/state";
   ASSERT_TRUE(Open(path).ok());
   std::filesystem::remove(path + "/CURRENT");  // As if the mark were all that was made.
@@ -226,7 +226,7 @@ TEST(RocksDbStateStore, ACrashWhileCreatingIsRepairedByTheNextOpen) {
 
 // Files written but not added by a flush that a crash interrupted.
 TEST(RocksDbStateStore, LeftoversOfAnInterruptedFlushAreRemoved) {
-  TestDirectory directory;
+  ScratchDirectory directory;
   const std::string path = directory.path() + "/state";
   ASSERT_TRUE(Open(path).ok());
   std::ofstream(path + "/incoming/9-job-0.sst") << "half a file";
@@ -238,7 +238,7 @@ TEST(RocksDbStateStore, LeftoversOfAnInterruptedFlushAreRemoved) {
 TEST(RocksDbStateStore, RepeatedFillAndDrainLeavesNoGarbage) {
   for (const uint32_t shards : {1u, 4u}) {
     SCOPED_TRACE(shards);
-    TestDirectory directory;
+    ScratchDirectory directory;
     auto store = Open(directory.path() + "/state");
     ASSERT_TRUE(store.ok());
     constexpr uint64_t kRows = 40'000;

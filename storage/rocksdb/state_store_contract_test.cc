@@ -14,7 +14,7 @@
 #include "storage/faulty/faulty_state_store.h"
 #include "storage/memory_state/memory_state_store.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
-#include "storage/rocksdb/test_directory.h"
+#include "storage/rocksdb/scratch_directory.h"
 #include "storage/state_store.h"
 
 namespace holdfast {
@@ -34,14 +34,14 @@ class RocksDbSubject final : public Subject {
  public:
   std::unique_ptr<StateStore> Reopen(std::unique_ptr<StateStore> old) override {
     old.reset();
-    auto store = OpenRocksDbStateStore({.directory = directory_.path() + "/state",
-                                        .block_cache_bytes = 1 << 20});
+    auto store = OpenRocksDbStateStore(
+        {.directory = directory_.path() + "/state", .block_cache_bytes = 1 << 20});
     EXPECT_TRUE(store.ok()) << store.status();
     return store.ok() ? *std::move(store) : nullptr;
   }
 
  private:
-  TestDirectory directory_;
+  ScratchDirectory directory_;
 };
 
 class MemorySubject final : public Subject {
@@ -91,14 +91,13 @@ Rows ScanAll(const StateSnapshot& snapshot, Table table, uint64_t rows_max, uint
   std::string begin(1, '\0');
   while (true) {
     uint64_t visited = 0;
-    auto end = snapshot.Scan(
-        table, {begin, "\xff\xff\xff\xfe", rows_max, bytes_max},
-        [&](std::string_view key, std::string_view value) {
-          EXPECT_TRUE(rows.empty() || rows.rbegin()->first < key);
-          rows.emplace(key, value);
-          ++visited;
-          return true;
-        });
+    auto end = snapshot.Scan(table, {begin, "\xff\xff\xff\xfe", rows_max, bytes_max},
+                             [&](std::string_view key, std::string_view value) {
+                               EXPECT_TRUE(rows.empty() || rows.rbegin()->first < key);
+                               rows.emplace(key, value);
+                               ++visited;
+                               return true;
+                             });
     EXPECT_TRUE(end.ok()) << end.status();
     if (!end.ok()) return rows;
     EXPECT_EQ(end->rows, visited);
@@ -123,8 +122,8 @@ void ExpectIs(const StateSnapshot& snapshot, const Model& model, Prng* prng) {
     }
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     size_t next = 0;
-    const absl::Status status = snapshot.MultiGet(
-        table, views, [&](size_t i, std::optional<std::string_view> value) {
+    const absl::Status status =
+        snapshot.MultiGet(table, views, [&](size_t i, std::optional<std::string_view> value) {
           EXPECT_EQ(i, next++);
           const auto it = expected.find(keys[i]);
           ASSERT_EQ(value.has_value(), it != expected.end());
@@ -365,8 +364,7 @@ TEST(FaultyStateStore, ARuleFailsAFlushForGoodAndAReadOnce) {
   StateBatch batch;
   batch.Put(Table::kJob, "k", "1");
   EXPECT_TRUE(store->Flush(batch).ok());
-  EXPECT_EQ(store->Snapshot()->Get(Table::kJob, "k").status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(store->Snapshot()->Get(Table::kJob, "k").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(**store->Snapshot()->Get(Table::kJob, "k"), "1");
   batch.Put(Table::kJob, "k", "2");
   EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kResourceExhausted);

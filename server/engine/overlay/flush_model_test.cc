@@ -194,7 +194,9 @@ class FlushModelTest : public ::testing::Test {
     at_freeze_ = model_;
   }
   void Flush() {
-    ASSERT_TRUE(store_.Flush(BuildBatch(*frozen_, at_freeze_->applied)).ok());
+    StateBatch batch;
+    AddToBatch(*frozen_, at_freeze_->applied, &batch);
+    ASSERT_TRUE(store_.Flush(batch).ok());
     frozen_ = nullptr;
     EXPECT_EQ(RowsOf(*store_.Snapshot()), RowsOf(*at_freeze_));
   }

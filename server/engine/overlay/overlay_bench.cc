@@ -102,7 +102,8 @@ void FillAndFlush(benchmark::State& state) {
         static_cast<double>(overlay.bytes()) / static_cast<double>(kJobs);
     const auto frozen = overlay.Freeze();
     const auto start = std::chrono::steady_clock::now();
-    const StateBatch batch = BuildBatch(*frozen, AppliedRow());
+    StateBatch batch;
+    AddToBatch(*frozen, AppliedRow(), &batch);
     const std::chrono::duration<double> batched = std::chrono::steady_clock::now() - start;
     benchmark::DoNotOptimize(overlay.Release().jobs.size());
     const std::chrono::duration<double> released =

@@ -47,8 +47,8 @@ class EnqueueStreamCall final
   struct Done {
     uint64_t sequence = 0;
     size_t jobs = 0;
-    std::optional<Failure> refused;  // by this frontend
-    ExecuteResult result;            // otherwise
+    std::optional<Failure> refused = {};  // by this frontend
+    ExecuteResult result = {};            // otherwise
   };
   // What to do next, decided under the lock and done without it: gRPC and the engine may call
   // back at once.

@@ -34,9 +34,9 @@ inline Violation MakeViolation(std::string field, std::string description) {
 
 struct Failure {
   const Answer* answer = nullptr;  // not ok()
-  std::string message;             // empty: the answer's sentence
-  absl::Duration retry_after;      // zero: no google.rpc.RetryInfo
-  std::string field;               // of a kInvalidField: the path; else empty
+  std::string message = {};        // empty: the answer's sentence
+  absl::Duration retry_after = {};  // zero: no google.rpc.RetryInfo
+  std::string field = {};          // of a kInvalidField: the path; else empty
 
   // As the status of a call, details in its trailers.
   grpc::Status ToGrpc() const;

@@ -225,7 +225,7 @@ Violation ParseJobPageToken(std::string_view token, std::string_view queue, JobS
   std::string bytes;
   uint8_t version = 0, token_state = 0;
   std::string_view token_queue;
-  if (!absl::WebSafeBase64Unescape(token, &bytes)) {
+  if (!absl::WebSafeBase64Unescape(std::string(token), &bytes)) {
     return MakeViolation("page_token", "was not made by this method");
   }
   ByteReader reader(bytes);
@@ -257,7 +257,7 @@ Violation ParseQueuePageToken(std::string_view token, std::string_view prefix,
   std::string bytes;
   uint8_t version = 0;
   std::string_view token_prefix, last;
-  if (!absl::WebSafeBase64Unescape(token, &bytes)) {
+  if (!absl::WebSafeBase64Unescape(std::string(token), &bytes)) {
     return MakeViolation("page_token", "was not made by this method");
   }
   ByteReader reader(bytes);

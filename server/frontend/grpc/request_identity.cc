@@ -5,7 +5,6 @@
 
 #include <xxhash.h>
 
-#include "absl/strings/str_cat.h"
 
 namespace holdfast {
 
@@ -13,8 +12,9 @@ RequestIdentity MakeRequestIdentity(std::string_view method, std::string_view qu
                                     std::string_view request_id) {
   RequestIdentity identity;
   if (request_id.empty()) return identity;
-  const std::string_view nul("\0", 1);
-  const std::string text = absl::StrCat(method, nul, queue, nul, request_id);
+  std::string text;
+  text.reserve(method.size() + queue.size() + request_id.size() + 2);
+  text.append(method).append(1, '\0').append(queue).append(1, '\0').append(request_id);
   const XXH128_hash_t digest = XXH3_128bits(text.data(), text.size());
   identity.digest_high = digest.high64;
   identity.digest_low = digest.low64;

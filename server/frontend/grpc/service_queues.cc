@@ -2,6 +2,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/check.h"
 #include "server/frontend/grpc/message_job.h"
 #include "server/frontend/grpc/message_queue.h"
 #include "server/frontend/grpc/service.h"
@@ -90,7 +91,7 @@ grpc::ServerUnaryReactor* HoldfastService::ResumeQueue(Context* context,
     return Refuse(reactor, *violation);
   }
   Command command;
-  command.body = PauseQueueCommand{.queue = request->queue()};
+  command.body.emplace<PauseQueueCommand>().queue = request->queue();  // duration 0: resume
   return ExecuteUnary(environment_.engine, reactor, command, 0, [](const Outcome&) {});
 }
 

@@ -8,6 +8,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "base/string_hash.h"
 
 namespace holdfast {
 namespace {
@@ -55,7 +57,7 @@ Violation CheckQueueName(std::string_view field, std::string_view name) {
                                                           kQueueNameBytesMax));
   }
   return MakeViolation(std::string(field),
-                       absl::StrCat("\"", absl::CHexEscape(name),
+                       absl::StrCat("\"", absl::CHexEscape(std::string(name)),
                                     "\" has a byte other than A-Z a-z 0-9 - + / ; . $ _ ( ), or "
                                     "starts with \"-\""));
 }
@@ -71,10 +73,10 @@ Violation CheckQueueNames(std::string_view field,
   }
   out->clear();
   out->reserve(static_cast<size_t>(names.size()));
-  absl::flat_hash_set<std::string_view> seen;
+  absl::flat_hash_set<std::string_view, StringHash, std::equal_to<>> seen;
   for (int i = 0; i < names.size(); ++i) {
     if (Violation violation = CheckQueueName(field, names[i])) {
-      violation->field = absl::StrCat(field, "[", i, "]");
+      violation->field += absl::StrCat("[", i, "]");
       return violation;
     }
     if (names.size() == 1 || seen.insert(names[i]).second) out->push_back(names[i]);

@@ -62,8 +62,8 @@ class WorkStreamCall final
     uint64_t sequence = 0;
     SettleKind kind = SettleKind::kDelete;
     size_t leases = 0;
-    std::optional<Failure> refused;  // by this frontend
-    ExecuteResult result;            // otherwise
+    std::optional<Failure> refused = {};  // by this frontend
+    ExecuteResult result = {};            // otherwise
   };
   struct GrantedJob {
     Grant grant;

@@ -1,7 +1,7 @@
 // A directory of one test, removed at its end.
 
-#ifndef HOLDFAST_STORAGE_ROCKSDB_TEST_DIRECTORY_H_
-#define HOLDFAST_STORAGE_ROCKSDB_TEST_DIRECTORY_H_
+#ifndef HOLDFAST_STORAGE_ROCKSDB_SCRATCH_DIRECTORY_H_
+#define HOLDFAST_STORAGE_ROCKSDB_SCRATCH_DIRECTORY_H_
 
 #include <cstdlib>
 #include <filesystem>
@@ -11,9 +11,9 @@
 
 namespace holdfast {
 
-class TestDirectory {
+class ScratchDirectory {
  public:
-  TestDirectory() {
+  ScratchDirectory() {
     const char* base = std::getenv("TEST_TMPDIR");
     std::string name =
         (base != nullptr ? std::string(base) : std::filesystem::temp_directory_path().string()) +
@@ -21,9 +21,9 @@ class TestDirectory {
     CHECK(mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
-  TestDirectory(const TestDirectory&) = delete;
-  TestDirectory& operator=(const TestDirectory&) = delete;
-  ~TestDirectory() {
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ~ScratchDirectory() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -36,4 +36,4 @@ class TestDirectory {
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_STORAGE_ROCKSDB_TEST_DIRECTORY_H_
+#endif  // HOLDFAST_STORAGE_ROCKSDB_SCRATCH_DIRECTORY_H_
