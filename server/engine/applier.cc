@@ -1,5 +1,6 @@
 #include "server/engine/applier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,7 +60,8 @@ absl::Status Applier::Begin() {
                                             std::string(reader.status().message())));
   }
   current_.emplace(Current{.entry = std::move(entry), .reader = *std::move(reader),
-                           .command = {}, .decoded = false, .outcomes = {}, .payloads = {}});
+                           .command = {}, .decoded = false, .outcomes = {}, .granted = {},
+                           .payloads = {}});
   current_->outcomes.reserve(current_->reader.count());
   return absl::OkStatus();
 }
@@ -98,8 +100,20 @@ void Applier::ApplyOne() {
       current.payloads.push_back({item.job, current.command.payloads[i]});
     }
   }
+  for (const Grant& grant : outcome.grants) {
+    current.granted.push_back(PayloadInMemory(grant.job.id));
+  }
   current.outcomes.push_back(std::move(outcome));
   current.decoded = false;
+}
+
+PayloadRef Applier::PayloadInMemory(JobId job) const {
+  const std::vector<Current::Payload>& fresh = current_->payloads;
+  const auto found = std::lower_bound(
+      fresh.begin(), fresh.end(), job,
+      [](const Current::Payload& payload, JobId id) { return payload.job < id; });
+  if (found != fresh.end() && found->job == job) return {current_->entry.data, found->bytes};
+  return parts_.overlay->FindPayload(job).value_or(PayloadRef());
 }
 
 void Applier::Drain() {
@@ -117,7 +131,8 @@ void Applier::Finish() {
               .term = current_->entry.term,
               .state_hash = parts_.machine->StateHash()};
   Applied applied{.position = {current_->entry.term, current_->entry.index},
-                  .outcomes = std::move(current_->outcomes)};
+                  .outcomes = std::move(current_->outcomes),
+                  .payloads = std::move(current_->granted)};
   current_.reset();
   on_applied_(std::move(applied));
 }

@@ -127,10 +127,11 @@ class Shard final : public LogObserver {
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
-  void Answer(Proposer::Slot slot, Outcome outcome);
-  void AnswerReserve(WaiterPtr waiter, Outcome outcome);
-  // Adds the payloads of the grants, from memory or the store, and calls `done`.
-  void Deliver(Outcome outcome, ExecuteDone done);
+  // `payloads`: of the outcome's grants, empty where they are in the store.
+  void Answer(Proposer::Slot slot, Outcome outcome, std::vector<PayloadRef> payloads);
+  void AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads);
+  // Reads the payloads that are missing and calls `done`.
+  void Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Wake();
   void EndLateWaiters();
