@@ -450,6 +450,7 @@ RequestIdentity ReadIdentity(Words* words) {
   request.sequence = words->Number("sequence", 0);
   request.floor = words->Number("floor", 0);
   request.digest_low = words->Number("request", 0);
+  request.digest_high = words->Number("request_high", 0);
   return request;
 }
 
@@ -458,14 +459,14 @@ RequestIdentity ReadIdentity(Words* words) {
 std::string CommandText(const Command& command) {
   std::string text = std::visit([](const auto& body) { return Text(body); }, command.body);
   const RequestIdentity& request = command.request;
-  // An enqueue's identity comes before its jobs, which end only with the line.
   std::string identity;
   if (request.has_session()) {
     identity = " session=" + std::to_string(request.session.value()) +
                " sequence=" + std::to_string(request.sequence) +
                " floor=" + std::to_string(request.floor);
   } else if (request.has_digest()) {
-    identity = " request=" + std::to_string(request.digest_low);
+    identity = " request=" + std::to_string(request.digest_low) +
+               If(request.digest_high != 0, "request_high", std::to_string(request.digest_high));
   }
   if (identity.empty()) return text;
   return text + " ;" + identity;

@@ -124,6 +124,18 @@ const Job* MemoryColdStore::FindJob(JobId id) const {
   return FindIn(jobs_, id);
 }
 
+std::vector<Job> MemoryColdStore::Jobs() const {
+  std::map<JobId, std::optional<Job>> latest(jobs_.begin(), jobs_.end());
+  for (const Layer* layer : {&frozen_, &active_}) {
+    for (const auto& [id, job] : layer->jobs) latest[id] = job;
+  }
+  std::vector<Job> jobs;
+  for (const auto& [id, job] : latest) {
+    if (job.has_value()) jobs.push_back(*job);
+  }
+  return jobs;
+}
+
 const DedupRecord* MemoryColdStore::FindDedup(const DedupKey& key) const {
   for (const Layer* layer : {&active_, &frozen_}) {
     if (const auto* change = FindIn(layer->dedups, key)) {

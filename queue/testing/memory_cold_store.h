@@ -50,6 +50,8 @@ class MemoryColdStore final : public ChangeSink {
 
   // The latest row, durable or not; nullptr if there is none.
   const Job* FindJob(JobId id) const;
+  // All latest rows, by id.
+  std::vector<Job> Jobs() const;
   size_t durable_jobs() const { return jobs_.size(); }
   // Jobs and queues changed but not durable, oldest layer and newer one together.
   size_t unflushed_jobs() const { return frozen_.jobs.size() + active_.jobs.size(); }

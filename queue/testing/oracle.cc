@@ -669,9 +669,10 @@ void Oracle::ExpireRest() {
   std::erase_if(requests_, [now](const auto& entry) { return entry.second.expires <= now; });
   std::erase_if(sessions_, [now](const auto& entry) { return entry.second.expires <= now; });
   for (auto& [name, queue] : queues_) {
-    if (queue.paused_until > now_) continue;
+    if (queue.paused_until == LogTime() || queue.paused_until > now_) continue;
     queue.paused_until = LogTime();
     queue.pause = LogDuration();
+    if (IsOpen(queue) && Count(queue.id, JobState::kReady) != 0) wakeups_.insert(name);
   }
   UpdateIdle();
   std::erase_if(queues_, [this](const auto& entry) {
