@@ -30,13 +30,13 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "base/types.h"
 #include "queue/command.h"
 #include "queue/job.h"
 #include "queue/machine.h"
 #include "queue/outcome.h"
 #include "queue/records.h"
+#include "server/codec/command_codec.h"
 #include "server/codec/payload_ref.h"
 
 namespace holdfast {
@@ -127,12 +127,15 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Any command but ReserveCommand. Copies what it needs before it returns. A command whose jobs
-  // or leases are in several shards is split and its items are put together again in order; then
-  // it is atomic per shard only. `payloads`: of an EnqueueCommand's jobs, in order, as
-  // server/codec/payload_codec made them; empty for every other command.
-  virtual void Execute(const Command& command, absl::Span<const std::string_view> payloads,
-                       ExecuteDone done) = 0;
+  // One enqueue command, encoded by the caller: its payloads are copied once, from the request
+  // into the command. `queue` is the one that the encoder was made for.
+  virtual void Enqueue(std::string_view queue, EnqueueEncoder command, ExecuteDone done) = 0;
+
+  // Any command but EnqueueCommand and ReserveCommand. Copies what it needs before it returns. A
+  // command whose jobs or leases are in several shards is split and its items are put together
+  // again in order; then it is atomic per shard only. A failure of one shard fails the whole
+  // answer, although other shards may have done their part.
+  virtual void Execute(const Command& command, ExecuteDone done) = 0;
 
   // The jobs granted are leased when `done` runs. A caller that can no longer deliver them says
   // so with a ReturnUndeliveredCommand.

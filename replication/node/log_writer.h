@@ -1,0 +1,111 @@
+// The one thread that writes a node's log: it takes everything that waits, of all shards, and
+// writes it with one sync.
+//
+//   loop threads ──Append/Compact──▶ [queue] ──▶ writer thread: LogStore::Write ──▶ done(status)
+//
+// Failure. A full disk fails the batch and, for each shard in it, everything queued behind, until
+// the shard says Resume (the indexes behind a failed entry would leave a gap). Any other error of
+// the store is final: everything fails, `on_fatal` is called once, and the process should end.
+//
+// Bounds: the caller bounds what is in flight (engine: Admission); one Write takes at most
+// Options::batch_bytes_max of payload, or one entry.
+// Thread-safety: all methods from any thread; `done` runs on the writer's thread and must not
+// block. Ownership: the store outlives the writer.
+
+#ifndef HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
+#define HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/types.h"
+#include "replication/replicated_log.h"
+#include "storage/log_store.h"
+
+namespace holdfast {
+
+class LogWriter {
+ public:
+  struct Options {
+    // Zero: a write is reported when it is on stable storage. Else: as soon as the operating
+    // system has it, and it is synced at most this much later (--sync interval:MS).
+    absl::Duration sync_interval;
+    // With nothing to write for this long the log's end is sealed (LogStore::Seal).
+    absl::Duration seal_after = absl::Milliseconds(200);
+    uint64_t batch_bytes_max = 8 << 20;
+  };
+  using Done = absl::AnyInvocable<void(const absl::Status&) &&>;
+  using FatalHandler = std::function<void(const absl::Status&)>;
+
+  LogWriter(LogStore* store, const Options& options, FatalHandler on_fatal);
+  // Stops if that was not done.
+  ~LogWriter();
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+  struct Entry {
+    ShardId shard;
+    LogPosition position;
+    EntryType type = EntryType::kNoOp;
+    std::shared_ptr<const std::string> data;
+  };
+  void Append(Entry entry, Done done);
+  void SetHardState(ShardId shard, const HardState& state, Done done);
+  // Entries through `through` may be dropped. Not reported: it only frees space.
+  void Compact(ShardId shard, LogPosition through);
+  // After a failed Append of this shard: what is queued from here on is written again.
+  void Resume(ShardId shard, Done done);
+
+  // Writes what is queued, syncs, seals, and joins the thread.
+  void Stop();
+
+ private:
+  struct Item {
+    enum class Kind : uint8_t { kEntry, kHardState, kCompact, kResume } kind = Kind::kEntry;
+    Entry entry;  // shard and position for every kind
+    HardState hard_state;
+    Done done;
+  };
+  void Push(Item item);
+  void Run();
+  // Waits for items or idle duties; false when it is time to end.
+  bool Take(std::vector<Item>* items);
+  void WriteAll(std::vector<Item>* items);
+  // One store write of items [begin, end); reports them.
+  void WriteSome(std::vector<Item>* items, size_t begin, size_t end);
+  void Fail(const absl::Status& status);
+  void SyncOrSeal();
+
+  LogStore* const store_;
+  const Options options_;
+  const FatalHandler on_fatal_;
+
+  absl::Mutex mutex_;
+  absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // The writer thread's own.
+  LogBatch batch_;
+  absl::Status fatal_;
+  absl::flat_hash_map<ShardId, absl::Status> failed_shards_;
+  absl::Time unsynced_since_ = absl::InfiniteFuture();
+  bool sealed_ = true;
+
+  std::thread thread_;  // last: starts when the rest is made
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_

@@ -1,0 +1,211 @@
+#include "server/data_dir/data_dir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "xxhash.h"
+
+namespace holdfast {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr uint32_t kShardsDefault = 16;
+constexpr uint32_t kShardsMax = 4096;
+
+absl::Status FromErrno(const std::string& what) {
+  const int error = errno;
+  const std::string message = absl::StrCat(what, ": ", std::strerror(error));
+  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
+  if (error == EROFS || error == EIO) return absl::UnavailableError(message);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(message);
+  return absl::InternalError(message);
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return FromErrno(absl::StrCat("open directory ", path));
+  const int result = fsync(fd);
+  const absl::Status status =
+      result == 0 ? absl::OkStatus() : FromErrno(absl::StrCat("fsync directory ", path));
+  close(fd);
+  return status;
+}
+
+enum class Durability { kNone, kSynced };
+
+// Replaces `path` by `content` in one step: a crash leaves the old file or the new one.
+absl::Status ReplaceFile(const std::string& directory, const std::string& name,
+                         const std::string& content, Durability durability) {
+  const std::string path = directory + "/" + name;
+  const std::string temporary = path + ".new";
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return FromErrno(absl::StrCat("create ", temporary));
+  absl::Status status;
+  for (size_t done = 0; done < content.size() && status.ok();) {
+    const ssize_t n = write(fd, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) status = FromErrno(absl::StrCat("write ", temporary));
+    done += n > 0 ? static_cast<size_t>(n) : 0;
+  }
+  if (status.ok() && durability == Durability::kSynced && fsync(fd) != 0) {
+    status = FromErrno(absl::StrCat("fsync ", temporary));
+  }
+  close(fd);
+  RETURN_IF_ERROR(status);
+  if (rename(temporary.c_str(), path.c_str()) != 0) {
+    return FromErrno(absl::StrCat("rename ", temporary, " to ", path));
+  }
+  return durability == Durability::kSynced ? SyncDirectory(directory) : absl::OkStatus();
+}
+
+std::string Hex(uint64_t v) { return absl::StrFormat("%016x", v); }
+
+std::string ChecksumOf(const json& fields) {
+  const std::string text = fields.dump();
+  return Hex(XXH3_64bits(text.data(), text.size()));
+}
+
+absl::StatusOr<uint64_t> RandomNumber() {
+  uint64_t number = 0;
+  while (number == 0) {
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number)) return FromErrno("getrandom");
+  }
+  return number;
+}
+
+std::string ToText(const Identity& identity) {
+  json fields = {{"format", kFormat},
+                 {"cluster_id", identity.cluster_id},
+                 {"node_id", identity.node.value()},
+                 {"disk_id", Hex(identity.disk.value())},
+                 {"shards", identity.shards},
+                 {"incarnation", identity.incarnation}};
+  fields["checksum"] = ChecksumOf(fields);
+  return fields.dump(2) + "\n";
+}
+
+absl::StatusOr<Identity> FromText(const std::string& path, const std::string& text) {
+  const auto damaged = [&](const std::string& why) {
+    return absl::DataLossError(absl::StrCat(path, " is damaged: ", why,
+                                            ". Restore this node from another replica or a backup"));
+  };
+  json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!fields.is_object() || !fields.contains("checksum")) return damaged("not a JSON object");
+  const json checksum = fields["checksum"];
+  fields.erase("checksum");
+  if (checksum != json(ChecksumOf(fields))) return damaged("its checksum does not match");
+  if (fields.value("format", 0) != kFormat) {
+    return absl::UnimplementedError(absl::StrCat(path, " has format ", fields.value("format", 0),
+                                                 "; this program knows format ", kFormat));
+  }
+  Identity identity;
+  identity.cluster_id = fields.value("cluster_id", "");
+  identity.node = NodeId(fields.value("node_id", uint64_t{0}));
+  identity.disk = DiskId(std::strtoull(fields.value("disk_id", "").c_str(), nullptr, 16));
+  identity.shards = fields.value("shards", 0u);
+  identity.incarnation = fields.value("incarnation", uint64_t{0});
+  return identity;
+}
+
+bool HoldsFiles(const std::string& path) {
+  DIR* directory = opendir(path.c_str());
+  if (directory == nullptr) return false;
+  bool found = false;
+  while (const dirent* entry = readdir(directory)) {
+    const std::string_view name = entry->d_name;
+    found |= name != "." && name != ".." && name != "LOCK" && name != "identity.json.new" &&
+             name != "lost+found";
+  }
+  closedir(directory);
+  return found;
+}
+
+absl::StatusOr<Identity> Draw(const DataDir::Wanted& wanted) {
+  Identity identity;
+  ASSIGN_OR_RETURN(const uint64_t high, RandomNumber());
+  ASSIGN_OR_RETURN(const uint64_t low, RandomNumber());
+  ASSIGN_OR_RETURN(const uint64_t disk, RandomNumber());
+  identity.cluster_id = Hex(high) + Hex(low);
+  identity.disk = DiskId(disk);
+  identity.node = wanted.node;
+  identity.shards = wanted.shards == 0 ? kShardsDefault : wanted.shards;
+  return identity;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
+                                                       const Wanted& wanted) {
+  if (wanted.shards > kShardsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shards = ", wanted.shards, " is out of [1, ", kShardsMax, "]"));
+  }
+  if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return FromErrno(absl::StrCat("create data directory ", path));
+  }
+  const std::string lock = path + "/LOCK";
+  const int fd = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return FromErrno(absl::StrCat("open ", lock));
+  std::unique_ptr<DataDir> dir(new DataDir(path, fd));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return FromErrno(absl::StrCat("lock ", lock));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data directory ", path, " is in use by another process (", lock,
+                     " is locked)"));
+  }
+  RETURN_IF_ERROR(dir->LoadOrCreate(wanted));
+  return dir;
+}
+
+DataDir::~DataDir() { close(lock_fd_); }
+
+absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
+  const std::string path = path_ + "/identity.json";
+  std::ifstream file(path, std::ios::binary);
+  if (file) {
+    std::ostringstream text;
+    text << file.rdbuf();
+    ASSIGN_OR_RETURN(identity_, FromText(path, text.str()));
+  } else {
+    if (HoldsFiles(path_)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_, " holds files but no identity.json: it is not a data directory of "
+                              "holdfast, or a damaged one. Use an empty directory"));
+    }
+    ASSIGN_OR_RETURN(identity_, Draw(wanted));
+  }
+  if (identity_.node != wanted.node) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path_, " belongs to node ", identity_.node.value(), ", not to node ",
+                     wanted.node.value(), ": use its own --node-id or another --data-dir"));
+  }
+  if (wanted.shards != 0 && identity_.shards != wanted.shards) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path_, " has ", identity_.shards, " shards, not ", wanted.shards,
+                     ": the number is fixed at first start; leave --shards out"));
+  }
+  ++identity_.incarnation;
+  return ReplaceFile(path_, "identity.json", ToText(identity_), Durability::kSynced);
+}
+
+absl::Status DataDir::WritePorts(const std::string& json) const {
+  return ReplaceFile(path_, "ports.json", json, Durability::kNone);
+}
+
+}  // namespace holdfast
