@@ -1,8 +1,8 @@
 // Runs each script of queue/testdata on an oracle and on machines with ever smaller windows,
 // more flushes and restarts; all must print what the script expects.
 //
-// `bazel run //queue:script_test -- --rewrite` writes what the machine prints into the scripts;
-// the diff is then to be reviewed. The language is described in queue/testdata/README.md.
+// `bazel run //queue:script_test -- --rewrite` writes what the oracle prints into the scripts
+// (the plain machine where a script is for machines only); the diff is then to be reviewed. The language is described in queue/testdata/README.md.
 
 #include <algorithm>
 #include <cstdlib>
@@ -287,7 +287,8 @@ TEST_P(Script, PrintsWhatIsExpected) {
   MachineSubject plain(PlainOptions());
   std::string wanted = script;
   if (rewrite) {
-    wanted = RunScript(script, &plain);
+    OracleSubject oracle;
+    wanted = machine_only ? RunScript(script, &plain) : RunScript(script, &oracle);
     const char* const workspace = std::getenv("BUILD_WORKSPACE_DIRECTORY");
     ASSERT_NE(workspace, nullptr) << "--rewrite works under `bazel run` only";
     std::ofstream(std::filesystem::path(workspace) / file) << wanted;

@@ -237,10 +237,10 @@ class Words {
 };
 
 void ReadSpecs(std::string_view text, EnqueueCommand* command, Words* errors) {
-  std::vector<std::string> parts = SplitWords(text, ',');
-  if (parts.empty()) parts.push_back("");
-  for (const std::string& part : parts) {
-    Words words(part);
+  for (size_t comma = 0; comma != std::string_view::npos;) {
+    comma = text.find(',');
+    Words words(text.substr(0, comma));
+    if (comma != std::string_view::npos) text.remove_prefix(comma + 1);
     JobSpec spec;
     spec.priority = static_cast<uint32_t>(words.Number("priority", 0));
     spec.delay = words.Duration("delay");
