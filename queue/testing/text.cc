@@ -11,6 +11,9 @@
 namespace holdfast {
 namespace {
 
+// More are told by their number and the last one, unless the full text is wanted.
+constexpr size_t kBriefItems = 50;
+
 const char* const kStateTexts[] = {"ready", "delayed", "reserved", "buried"};
 const char* const kReasonTexts[] = {"none", "by_worker", "attempts_exhausted", "expired"};
 const char* const kCodeTexts[] = {
@@ -185,7 +188,12 @@ std::string OutcomeText(const CommandBody& body, const Outcome& outcome, Detail 
   if (ShowsCount(body) && outcome.code == OutcomeCode::kOk) out << " count=" << outcome.count;
   if (outcome.more) out << " more";
   if (outcome.session != SessionId()) out << " session=" << outcome.session.value();
-  for (const ItemOutcome& item : outcome.items) AppendItem(out, body, item);
+  if (detail == Detail::kBrief && outcome.items.size() > kBriefItems) {
+    out << "\n  " << outcome.items.size() << " items, the last one:";
+    AppendItem(out, body, outcome.items.back());
+  } else {
+    for (const ItemOutcome& item : outcome.items) AppendItem(out, body, item);
+  }
   for (const Grant& grant : outcome.grants) {
     out << "\n  " << grant.queue << " " << JobText(grant.job, detail);
   }
