@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
+#include <map>
 
 #include "base/prng.h"
 #include "queue/testing/oracle.h"
@@ -101,7 +102,7 @@ class Generator {
     if (dice < 6) {
       command.request.digest_low = prng_.Between(1, 40);
       command.request.digest_high = prng_.Below(2);
-    } else if (dice < 14 && last_session_ != 0) {
+    } else if (dice < 11 && last_session_ != 0) {
       const uint64_t newest = last_session_ + (prng_.Chance(1, 20) ? 1 : 0);
       command.request.session = SessionId(prng_.Between(newest < 3 ? 1 : newest - 2, newest));
       if (prng_.Chance(3, 4)) ++session_sequence_;
@@ -135,13 +136,29 @@ class Generator {
     static constexpr uint32_t kPriorities[] = {0, 1, 1023, 1024, 5000, UINT32_MAX};
     return kPriorities[prng_.Below(6)];
   }
+  // A job that exists, of any age; nullptr if there is none.
+  const Job* DrawJob() {
+    const std::map<JobId, Job>& jobs = oracle_.jobs();
+    if (jobs.empty()) return nullptr;
+    const uint64_t span = jobs.rbegin()->first.value() - jobs.begin()->first.value() + 1;
+    const auto it = jobs.lower_bound(JobId(jobs.begin()->first.value() + prng_.Below(span)));
+    return &it->second;
+  }
   JobId DrawId() {
+    const Job* job = prng_.Chance(3, 4) ? DrawJob() : nullptr;
+    if (job != nullptr) return job->id;
     if (ids_.empty() || prng_.Chance(1, 40)) return JobId(prng_.Below(100'000));
     // Any recent one; seldom any at all.
     const size_t reach = prng_.Chance(1, 10) ? ids_.size() : std::min<size_t>(ids_.size(), 60);
     return ids_[ids_.size() - 1 - prng_.Below(reach)];
   }
   LeaseRef DrawLease() {
+    const bool maybe_over = prng_.Chance(1, 8);
+    for (int tries = prng_.Chance(3, 4) ? 25 : 0; tries > 0; --tries) {
+      const Job* job = DrawJob();
+      if (job == nullptr || job->state != JobState::kReserved) continue;
+      if (maybe_over || now_ < job->due) return {job->id, job->token};
+    }
     if (leases_.empty()) return {DrawId(), LeaseToken(1)};
     // Most often one that is thought to be held still, which is then forgotten half of the time.
     const size_t reach = std::min<size_t>(leases_.size(), 40);
@@ -305,12 +322,12 @@ class Generator {
     Holder holder = DrawHolder();
     if (holder.none()) holder = {NodeId(1), incarnation_, holder_base_};
     // Holders are never reused, so that there are living ones later.
-    if (prng_.Chance(1, 3)) holder_base_ += holders_;
+    if (prng_.Chance(2, 3)) holder_base_ += holders_;
     return CloseHolderCommand{holder};
   }
   CommandBody NodeLost() {
     const NodeLostCommand lost{NodeId(prng_.Between(1, 2)), incarnation_ - prng_.Below(2)};
-    if (prng_.Chance(1, 2)) ++incarnation_;
+    if (prng_.Chance(7, 8)) incarnation_ += 1 + prng_.Below(2);
     return lost;
   }
   CommandBody PutSettings() {
