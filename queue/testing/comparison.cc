@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kExpiresMax = 1'000'000;
 constexpr size_t kCompleteChecksEvery = 40;
+constexpr int kShrinkTriesMax = 2500;
 
 char run_name[256];
 
@@ -223,8 +224,9 @@ CommandStream Shrink(CommandStream stream,
     (DiffersInChild(prefix, differs) ? high : low) = middle;
   }
   stream.resize(high);
+  int tries = kShrinkTriesMax;
   for (size_t chunk = std::max<size_t>(stream.size() / 2, 1); chunk >= 1; chunk /= 2) {
-    for (size_t at = 0; at + chunk <= stream.size();) {
+    for (size_t at = 0; at + chunk <= stream.size() && tries > 0; --tries) {
       CommandStream shorter = stream;
       const auto begin = shorter.begin() + static_cast<std::ptrdiff_t>(at);
       shorter.erase(begin, begin + static_cast<std::ptrdiff_t>(chunk));
