@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kExpiresMax = 1'000'000;
 constexpr size_t kCompleteChecksEvery = 40;
-constexpr int kShrinkTriesMax = 2500;
+constexpr int kShrinkTriesMax = 600;
 
 char run_name[256];
 
