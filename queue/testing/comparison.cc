@@ -19,6 +19,8 @@ namespace holdfast {
 namespace {
 
 constexpr int kExpiresMax = 1'000'000;
+// A reserve that meets no more than so many due jobs ends them all on its way.
+constexpr uint64_t kDueMax = 8;
 constexpr size_t kCompleteChecksEvery = 40;
 constexpr int kShrinkTriesMax = 600;
 
@@ -48,6 +50,11 @@ class OraclePair {
   // Empty if they agree.
   std::string Step(const TimedCommand& timed) {
     const bool expire = std::holds_alternative<ExpireCommand>(timed.command.body);
+    const auto* reserve = std::get_if<ReserveCommand>(&timed.command.body);
+    if (reserve != nullptr && oracle_.DueFor(*reserve, timed.now) > kDueMax) {
+      const std::string wrong = Step({{{}, ExpireCommand{}}, timed.now});
+      if (!wrong.empty()) return wrong;
+    }
     const Outcome expected = oracle_.Apply(timed.command, timed.now);
     Outcome outcome = driver_.Apply(timed.command, timed.now);
     if (expire) {

@@ -160,7 +160,7 @@ Loaded::Scan MemoryColdStore::ScanJobs(const Needs::Scan& scan, size_t visits_ma
     }
     ++visits;
     found.last = it->first;
-    if (active_.jobs.count(it->second) != 0 || frozen_.jobs.count(it->second) != 0) continue;
+    if (IsUnflushed(it->second)) continue;
     found.jobs.push_back(jobs_.at(it->second));
   }
   return found;
@@ -182,7 +182,7 @@ Loaded::Scan MemoryColdStore::ScanDedups(const Needs::Scan& scan, size_t visits_
     ++visits;
     found.last = it->first;
     const DedupKey key(scan.set.queue, it->second);
-    if (active_.dedups.count(key) != 0 || frozen_.dedups.count(key) != 0) continue;
+    if (IsUnflushed(key)) continue;
     found.dedups.push_back(dedups_.at(key));
   }
   return found;
@@ -191,21 +191,19 @@ Loaded::Scan MemoryColdStore::ScanDedups(const Needs::Scan& scan, size_t visits_
 Loaded MemoryColdStore::Fetch(const Needs& needs, size_t visits_max) const {
   Loaded loaded;
   for (const JobId id : needs.jobs) {
-    if (active_.jobs.count(id) != 0 || frozen_.jobs.count(id) != 0) continue;
-    if (const Job* job = FindIn(jobs_, id)) {
-      loaded.jobs.push_back(*job);
-    } else {
+    const Job* latest = FindJob(id);
+    if (latest == nullptr) {
       loaded.absent_jobs.push_back(id);
+    } else if (!IsUnflushed(id)) {
+      loaded.jobs.push_back(*latest);
     }
   }
   for (const Needs::Dedup& need : needs.dedups) {
     const DedupKey key(need.queue, need.key);
-    if (active_.dedups.count(key) != 0 || frozen_.dedups.count(key) != 0) continue;
-    Loaded::Dedup dedup{need.queue, need.key, false, {}};
-    if (const DedupRecord* record = FindIn(dedups_, key)) {
-      dedup.found = true;
-      dedup.record = *record;
-    }
+    const DedupRecord* latest = FindDedup(key);
+    if (latest != nullptr && IsUnflushed(key)) continue;
+    Loaded::Dedup dedup{need.queue, need.key, latest != nullptr, {}};
+    if (latest != nullptr) dedup.record = *latest;
     loaded.dedups.push_back(std::move(dedup));
   }
   for (const Needs::Scan& scan : needs.scans) {

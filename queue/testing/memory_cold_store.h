@@ -31,8 +31,9 @@ class MemoryColdStore final : public ChangeSink {
                     const DedupRecord* after) override;
   void RowChanged(const SmallRowKey& key, const SmallRow* after) override;
 
-  // What `needs` names, without the rows that have a change that is not durable. At most
-  // `visits_max` members are visited for each scan.
+  // What `needs` names, without the rows that have a change that is not durable; one that is asked
+  // for by name and is gone, durably or not, is answered as absent. At most `visits_max` members
+  // are visited for each scan.
   Loaded Fetch(const Needs& needs, size_t visits_max) const;
 
   // Starts a flush of all changes so far. REQUIRES: none is in flight.
@@ -67,6 +68,10 @@ class MemoryColdStore final : public ChangeSink {
   };
 
   const DedupRecord* FindDedup(const DedupKey& key) const;
+  bool IsUnflushed(JobId id) const { return active_.jobs.count(id) + frozen_.jobs.count(id) != 0; }
+  bool IsUnflushed(const DedupKey& key) const {
+    return active_.dedups.count(key) + frozen_.dedups.count(key) != 0;
+  }
   Loaded::Scan ScanJobs(const Needs::Scan& scan, size_t visits_max) const;
   Loaded::Scan ScanDedups(const Needs::Scan& scan, size_t visits_max) const;
   void StoreJob(JobId id, const std::optional<Job>& job);

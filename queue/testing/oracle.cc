@@ -204,7 +204,11 @@ void Oracle::Fail(Job* job, const std::optional<LogDuration>& delay) {
 
 void Oracle::KickJob(Job* job) {
   ++job->kicks;
-  if (job->state == JobState::kBuried) job->attempts = job->failures = 0;
+  if (job->state == JobState::kBuried) {
+    job->attempts = job->failures = 0;
+    // Else it would be buried again at once.
+    if (job->expires <= now_) job->expires = LogTime::Never();
+  }
   MakeReadyOrDelayed(job, LogDuration());
 }
 
@@ -269,7 +273,9 @@ Outcome Oracle::ApplySession(const Command& command) {
   }
   const Outcome outcome = Execute(command.body);
   const auto still_open = sessions_.find(request.session);
-  if (still_open != sessions_.end()) still_open->second.outcomes[request.sequence] = outcome;
+  if (still_open != sessions_.end() && outcome.code != OutcomeCode::kNothingReady) {
+    still_open->second.outcomes[request.sequence] = outcome;
+  }
   return outcome;
 }
 
@@ -284,7 +290,9 @@ Outcome Oracle::ApplyDigest(const Command& command) {
   if (it != requests_.end()) requests_.erase(it);
   if (requests_.size() >= settings_.requests_max) return Just(OutcomeCode::kRequestTableFull);
   const Outcome outcome = Execute(command.body);
-  requests_[key] = Request{now_ + kRequestMemory, outcome};
+  if (outcome.code != OutcomeCode::kNothingReady) {
+    requests_[key] = Request{now_ + kRequestMemory, outcome};
+  }
   return outcome;
 }
 
@@ -353,6 +361,9 @@ Outcome Oracle::Do(const ReserveCommand& command) {
   }
   if (HolderGone(command.holder)) return Just(OutcomeCode::kHolderGone);
   const std::set<std::string_view> names(command.queues.begin(), command.queues.end());
+  for (const std::string_view name : names) {
+    if (QueueRecord* queue = Queue(name)) ExpireQueue(queue);
+  }
   Outcome outcome;
   while (outcome.grants.size() < command.max) {
     Job* job = BestReady(names);
@@ -365,7 +376,7 @@ Outcome Oracle::Do(const ReserveCommand& command) {
 
 Outcome Oracle::Do(const ReserveJobCommand& command) {
   if (HolderGone(command.holder)) return Just(OutcomeCode::kHolderGone);
-  Job* job = Find(command.job);
+  Job* job = Refreshed(command.job);
   if (job == nullptr) return Just(OutcomeCode::kJobNotFound);
   if (job->state == JobState::kReserved) return Just(OutcomeCode::kReserved);
   const uint64_t cap = QueueOf(*job)->options.max_reserved;
@@ -390,7 +401,7 @@ Outcome Oracle::Do(const DeleteCommand& command) {
 Outcome Oracle::Do(const DeleteJobCommand& command) {
   Outcome outcome;
   for (const JobId id : command.jobs) {
-    const Job* job = FindJob(id);
+    const Job* job = Refreshed(id);
     OutcomeCode code = OutcomeCode::kOk;
     if (job == nullptr) {
       code = OutcomeCode::kJobNotFound;
@@ -496,7 +507,7 @@ Outcome Oracle::Do(const KickCommand& command) {
 Outcome Oracle::Do(const KickJobsCommand& command) {
   Outcome outcome;
   for (const JobId id : command.jobs) {
-    Job* job = Find(id);
+    Job* job = Refreshed(id);
     if (job == nullptr) {
       outcome.items.push_back(Refused(id, OutcomeCode::kJobNotFound));
     } else if (job->state != JobState::kBuried && job->state != JobState::kDelayed) {
@@ -619,48 +630,90 @@ Outcome Oracle::Do(const PutSettingsCommand& command) {
 // --- Time.
 
 Outcome Oracle::Do(const ExpireCommand&) {
-  while (ExpireJobs() || ExpireTtls()) {
+  while (ExpireJobs(nullptr) || ExpireTtls(nullptr)) {
   }
   ExpireRest();
   return Outcome();
 }
 
-bool Oracle::ExpireJobs() {
+bool Oracle::ExpireTimed(Job* job) {
+  if (job->state == JobState::kReserved && HolderGone(job->holder)) {
+    EndLease(*job, Machine::EndedLease::Why::kHolderClosed);
+    MakeReadyOrDelayed(job, LogDuration());
+  } else if (job->state == JobState::kReserved && job->due <= now_) {
+    EndLease(*job, Machine::EndedLease::Why::kExpired);
+    ++job->timeouts;
+    ++QueueOf(*job)->total_timeouts;
+    Fail(job, std::nullopt);
+  } else if (job->state == JobState::kDelayed && job->due <= now_) {
+    MakeReadyOrDelayed(job, LogDuration());
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Oracle::TtlEnded(const Job& job) const {
+  const bool waits = job.state == JobState::kReady || job.state == JobState::kDelayed;
+  return waits && job.expires <= now_;
+}
+
+void Oracle::ExpireTtl(Job* job) {
+  if (QueueOf(*job)->options.on_expiry == ExpiryAction::kBury) {
+    BuryJob(job, BuriedReason::kExpired);
+  } else {
+    Remove(job->id);
+  }
+}
+
+Job* Oracle::Refreshed(JobId id) {
+  Job* job = Find(id);
+  if (job == nullptr) return nullptr;
+  while (ExpireTimed(job)) {
+  }
+  if (TtlEnded(*job)) ExpireTtl(job);
+  return Find(id);
+}
+
+bool Oracle::ExpireJobs(const QueueRecord* only) {
   bool moved = false;
   for (auto& [id, job] : jobs_) {
-    if (job.state == JobState::kReserved && HolderGone(job.holder)) {
-      EndLease(job, Machine::EndedLease::Why::kHolderClosed);
-      MakeReadyOrDelayed(&job, LogDuration());
-    } else if (job.state == JobState::kReserved && job.due <= now_) {
-      EndLease(job, Machine::EndedLease::Why::kExpired);
-      ++job.timeouts;
-      ++QueueOf(job)->total_timeouts;
-      Fail(&job, std::nullopt);
-    } else if (job.state == JobState::kDelayed && job.due <= now_) {
-      MakeReadyOrDelayed(&job, LogDuration());
-    } else {
-      continue;
-    }
-    moved = true;
+    const bool lost = job.state == JobState::kReserved && HolderGone(job.holder);
+    if (only == nullptr || (job.queue == only->id && !lost)) moved |= ExpireTimed(&job);
   }
   return moved;
 }
 
-bool Oracle::ExpireTtls() {
-  bool moved = false;
+bool Oracle::ExpireTtls(const QueueRecord* only) {
   std::vector<JobId> ended;
-  for (auto& [id, job] : jobs_) {
-    if (job.state != JobState::kReady && job.state != JobState::kDelayed) continue;
-    if (job.expires > now_) continue;
-    moved = true;
-    if (QueueOf(job)->options.on_expiry == ExpiryAction::kBury) {
-      BuryJob(&job, BuriedReason::kExpired);
-    } else {
-      ended.push_back(id);
-    }
+  for (const auto& [id, job] : jobs_) {
+    if ((only == nullptr || job.queue == only->id) && TtlEnded(job)) ended.push_back(id);
   }
-  for (const JobId id : ended) Remove(id);
-  return moved;
+  for (const JobId id : ended) ExpireTtl(Find(id));
+  return !ended.empty();
+}
+
+void Oracle::ExpireQueue(QueueRecord* queue) {
+  while (ExpireJobs(queue) || ExpireTtls(queue)) {
+  }
+}
+
+uint64_t Oracle::DueFor(const ReserveCommand& command, LogTime now) const {
+  uint64_t due = 0;
+  const auto is_named = [this, &command](QueueId id) {
+    return std::any_of(command.queues.begin(), command.queues.end(), [&](std::string_view name) {
+      const auto it = queues_.find(name);
+      return it != queues_.end() && it->second.id == id;
+    });
+  };
+  for (const auto& [id, job] : jobs_) {
+    if (!is_named(job.queue)) continue;
+    const bool timed = job.state == JobState::kReserved || job.state == JobState::kDelayed;
+    due += timed && job.due <= now;
+    due += job.expires <= now;
+  }
+  for (const auto& [key, dedup] : dedups_) due += dedup.expires <= now && is_named(key.first);
+  return due;
 }
 
 void Oracle::ExpireRest() {

@@ -3,7 +3,8 @@
 // with what this answers.
 //
 // It knows no windows, graves or epochs: a purge removes jobs at once, and Expire does all that
-// is due whatever its `max`. Compare after expiring until `more` is false.
+// is due whatever its `max`. Compare after expiring until `more` is false. Before a reserve for
+// which DueFor is large, expire both.
 //
 // Thread-safety: thread-compatible.
 
@@ -48,6 +49,9 @@ class Oracle {
   // the last call: the least that must be woken.
   std::set<std::string> TakeWakeups();
   std::vector<Machine::EndedLease> TakeEndedLeases();
+  // At least how many jobs and dedup entries of the command's queues are due at `now`. A machine's
+  // reserve ends them first, but not without bound; this oracle's ends them all.
+  uint64_t DueFor(const ReserveCommand& command, LogTime now) const;
   // When the next job or pause changes by time alone; Never() if none does.
   LogTime NextJobDeadline() const;
 
@@ -113,8 +117,17 @@ class Oracle {
   void KickJob(Job* job);
   void Remove(JobId id);
   void EndLease(const Job& job, Machine::EndedLease::Why why);
-  bool ExpireJobs();
-  bool ExpireTtls();
+  // One step that time or a closed holder makes of a job; false if there is none.
+  bool ExpireTimed(Job* job);
+  bool TtlEnded(const Job& job) const;
+  void ExpireTtl(Job* job);
+  // Both for one queue, or all if nullptr; true if anything moved.
+  bool ExpireJobs(const QueueRecord* only);
+  bool ExpireTtls(const QueueRecord* only);
+  // All that is due of one job, which a command names: nullptr if that ended it.
+  Job* Refreshed(JobId id);
+  // All that is due in the queue but for what a closed holder left.
+  void ExpireQueue(QueueRecord* queue);
   void ExpireRest();
   void UpdateIdle();
   void CollectWakeups(const std::vector<JobId>& ready_before,

@@ -313,7 +313,9 @@ class Generator {
     options.ttl = prng_.Chance(1, 4) ? Ticks(300) : LogDuration();
     options.on_expiry = static_cast<ExpiryAction>(prng_.Below(2));
     options.max_jobs = prng_.Chance(1, 3) ? prng_.Between(1, 60) : 0;
-    options.max_bytes = prng_.Chance(1, 4) ? prng_.Between(1, 3000) : 0;
+    // What a purge has ended counts against max_bytes until it is collected.
+    const bool capped = expiring_ == Expiring::kPromptly && prng_.Chance(1, 4);
+    options.max_bytes = capped ? prng_.Between(1, 3000) : 0;
     options.max_reserved = prng_.Chance(1, 3) ? prng_.Between(1, 8) : 0;
     options.dedup_window = Ticks(300);
     return put;
