@@ -693,7 +693,15 @@ bool Oracle::ExpireTtls(const QueueRecord* only) {
   return !ended.empty();
 }
 
+void Oracle::EndPause(QueueRecord* queue) {
+  if (queue->paused_until == LogTime() || queue->paused_until > now_) return;
+  queue->paused_until = LogTime();
+  queue->pause = LogDuration();
+  if (IsOpen(*queue) && Count(queue->id, JobState::kReady) != 0) wakeups_.insert(queue->name);
+}
+
 void Oracle::ExpireQueue(QueueRecord* queue) {
+  EndPause(queue);
   while (ExpireJobs(queue) || ExpireTtls(queue)) {
   }
 }
@@ -722,10 +730,7 @@ void Oracle::ExpireRest() {
   std::erase_if(requests_, [now](const auto& entry) { return entry.second.expires <= now; });
   std::erase_if(sessions_, [now](const auto& entry) { return entry.second.expires <= now; });
   for (auto& [name, queue] : queues_) {
-    if (queue.paused_until == LogTime() || queue.paused_until > now_) continue;
-    queue.paused_until = LogTime();
-    queue.pause = LogDuration();
-    if (IsOpen(queue) && Count(queue.id, JobState::kReady) != 0) wakeups_.insert(name);
+    EndPause(&queue);
   }
   UpdateIdle();
   std::erase_if(queues_, [this](const auto& entry) {

@@ -126,6 +126,7 @@ class Oracle {
   bool ExpireTtls(const QueueRecord* only);
   // All that is due of one job, which a command names: nullptr if that ended it.
   Job* Refreshed(JobId id);
+  void EndPause(QueueRecord* queue);
   // All that is due in the queue but for what a closed holder left.
   void ExpireQueue(QueueRecord* queue);
   void ExpireRest();
