@@ -9,7 +9,7 @@ _ProtoSources = provider(
 )
 
 def _run_protoc(ctx, sources, inputs, outputs, arguments, mnemonic):
-    arguments.add("-I.")
+    arguments.add("-I" + (ctx.attr.root or "."))
     arguments.add("-I/usr/include")
     arguments.add_all(sources)
     ctx.actions.run(
@@ -34,9 +34,10 @@ def _generate_impl(ctx):
         code += [ctx.actions.declare_file(stem + suffix + ".cc") for suffix in suffixes]
 
     arguments = ctx.actions.args()
-    arguments.add("--cpp_out=" + ctx.bin_dir.path)
+    out = ctx.bin_dir.path + ("/" + ctx.attr.root if ctx.attr.root else "")
+    arguments.add("--cpp_out=" + out)
     if ctx.attr.grpc:
-        arguments.add("--grpc_out=" + ctx.bin_dir.path)
+        arguments.add("--grpc_out=" + out)
         arguments.add("--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin")
     _run_protoc(ctx, ctx.files.srcs, inputs, headers + code, arguments, "HoldfastProto")
 
@@ -64,15 +65,23 @@ _generate = rule(
         "deps": attr.label_list(providers = [_ProtoSources]),
         "descriptor_set": attr.output(mandatory = True),
         "grpc": attr.bool(),
+        "root": attr.string(),
         "srcs": attr.label_list(allow_files = [".proto"], mandatory = True),
     },
 )
 
-def holdfast_proto_library(name, srcs, deps = [], grpc = False, visibility = None, **kwargs):
+def holdfast_proto_library(
+        name,
+        srcs,
+        deps = [],
+        grpc = False,
+        root = "",
+        visibility = None,
+        **kwargs):
     """Declares a cc_library with the code generated from .proto files of this package.
 
-    Files import each other by their path from the repository's root; code includes the result
-    the same way ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`, which has
+    Files import each other by their path from `root`; code includes the result by its path from
+    the repository's root ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`, which has
     the imports and the comments in it.
 
     Args:
@@ -80,6 +89,7 @@ def holdfast_proto_library(name, srcs, deps = [], grpc = False, visibility = Non
       srcs: .proto files.
       deps: other holdfast_proto_library targets whose files are imported.
       grpc: whether to generate services too.
+      root: a folder above this package; empty: the repository's root. The same in all of `deps`.
       visibility: as everywhere.
       **kwargs: testonly, tags.
     """
@@ -89,6 +99,7 @@ def holdfast_proto_library(name, srcs, deps = [], grpc = False, visibility = Non
         deps = [_generated(dep) for dep in deps],
         descriptor_set = name + "_descriptor_set.pb",
         grpc = grpc,
+        root = root,
         visibility = visibility,
         **kwargs
     )
@@ -109,10 +120,15 @@ def holdfast_proto_library(name, srcs, deps = [], grpc = False, visibility = Non
         srcs = [name + "_code"],
         hdrs = [name + "_headers"],
         copts = ["-w"],
+        includes = [_up_to(root)] if root else [],
         deps = deps + (["@grpc//:grpc++"] if grpc else ["@protobuf"]),
         visibility = visibility,
         **kwargs
     )
+
+def _up_to(root):
+    below = native.package_name()[len(root):].strip("/")
+    return "/".join([".."] * len(below.split("/"))) if below else "."
 
 def _generated(dep):
     if ":" in dep:

@@ -56,6 +56,11 @@ class ReplicatedLog {
  public:
   virtual ~ReplicatedLog() = default;
 
+  // Delivers what is committed after `applied`, the point that the state machine has in durable
+  // storage, and takes part from then on. Call once, first. Errors: DATA_LOSS (the log is
+  // damaged, or does not reach to `applied`), UNAVAILABLE (the disk).
+  virtual absl::Status Start(LogPosition applied) = 0;
+
   // Appends `data` and starts to replicate it. UNAVAILABLE: not the leader; nothing was done.
   // Bounds: data <= 80 MiB; the caller bounds what is in flight.
   virtual absl::StatusOr<LogPosition> Propose(EntryType type,

@@ -30,7 +30,7 @@ char* PutHeader(char* p, std::string_view key, Kind kind) {
 
 }  // namespace
 
-std::string_view TableName(Table table) {
+const char* TableName(Table table) {
   switch (table) {
     case Table::kMeta:
       return "meta";

@@ -31,7 +31,7 @@ enum class Table : uint8_t {
 inline constexpr size_t kTableCount = 4;
 inline constexpr std::array<Table, kTableCount> kAllTables = {Table::kMeta, Table::kJob,
                                                               Table::kPayload, Table::kIndex};
-std::string_view TableName(Table table);
+const char* TableName(Table table);
 
 class StateBatch {
  public:

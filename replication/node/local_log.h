@@ -33,10 +33,7 @@ class LocalLog final : public ReplicatedLog {
   LocalLog(ShardId shard, NodeId self, Executor* executor, LogStore* store, LogWriter* writer,
            LogObserver* observer);
 
-  // Delivers what the log holds after `applied`, then starts a term. Call once, first.
-  // Errors: DATA_LOSS (the log is damaged, or ends before or begins after `applied`), UNAVAILABLE.
-  absl::Status Start(LogPosition applied);
-
+  absl::Status Start(LogPosition applied) override;
   absl::StatusOr<LogPosition> Propose(EntryType type,
                                       std::shared_ptr<const std::string> data) override;
   void ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&> done) override;

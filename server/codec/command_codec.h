@@ -81,7 +81,10 @@ class EnqueueEncoder {
   std::string Finish() &&;
 
  private:
+  friend std::string EncodeCommand(const Command& command,
+                                   absl::Span<const std::string_view> payloads);
   void BeginJob(const JobSpec& spec, size_t payload_size);
+  void AddEncoded(const JobSpec& spec, std::string_view payload, uint64_t digest);
 
   std::string bytes_;
   size_t count_offset_ = 0;  // of the u16 count, set by Finish

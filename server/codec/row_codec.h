@@ -20,7 +20,6 @@
 #include "absl/status/statusor.h"
 #include "base/types.h"
 #include "queue/job.h"
-#include "queue/outcome.h"
 #include "queue/records.h"
 
 namespace holdfast {
@@ -63,10 +62,6 @@ absl::StatusOr<DedupRecord> DecodeDedupIndexRow(QueueId queue, SetKey place,
 std::string EncodeSmallRow(const SmallRow& row);
 // The kind of row that belongs to `key`.
 absl::StatusOr<SmallRow> DecodeSmallRow(const SmallRowKey& key, std::string_view value);
-
-// Outcomes are stored with remembered requests, and travel between nodes.
-void AppendOutcome(std::string* out, const Outcome& outcome);
-absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes);
 
 // `status` with "table <table>, key <hex>: " before its message. `table`: as in row_keys.h.
 absl::Status RowError(const absl::Status& status, std::string_view table, std::string_view key);

@@ -37,7 +37,7 @@ enum class MetaKind : uint8_t {
   kRequest = 7,         // digest high u64, low u64
   kSession = 8,         // session u64
   kSessionOutcome = 9,  // session u64, sequence u64
-  kGrave = 10,          // a set, as in kIndex: kind u8, then the set's fields
+  kGrave = 10,          // set kind u8, queue id u64, epoch u32, holder's three u64
   kDedupByKey = 64,     // queue id u64, then the dedup key's bytes
 };
 
@@ -61,9 +61,14 @@ std::string AppliedKey(ShardId shard);
 std::string QueueRowKey(ShardId shard, QueueId queue);
 std::string DedupRowKey(ShardId shard, QueueId queue, std::string_view key);
 std::string SmallRowKeyBytes(ShardId shard, const SmallRowKey& key);
+// The same into a string that is used again.
+void SmallRowKeyBytes(ShardId shard, const SmallRowKey& key, std::string* out);
 // kIndex. Fields of the set that do not count for its kind are left out of the key, and of kTtl
 // the epoch is too: a job's ttl place does not move when its state does.
 std::string IndexKey(ShardId shard, const SetRef& set, SetKey place);
+
+// What the keys of all members of a set begin with.
+std::string IndexPrefix(ShardId shard, const SetRef& set);
 
 // The sets that a job with these places is a member of, and where: first its state's set.
 struct IndexPlace {
@@ -87,9 +92,6 @@ absl::StatusOr<QueueId> ParseQueueRowKey(ShardId shard, std::string_view key);
 absl::StatusOr<SetKey> ParseIndexKey(ShardId shard, const SetRef& set, std::string_view key);
 // A kMeta key of kind kGlobals..kGrave without kQueue.
 absl::StatusOr<SmallRowKey> ParseSmallRowKey(ShardId shard, std::string_view key);
-
-// The first byte after the shard, or 0 if there is none.
-uint8_t KindByteOf(std::string_view key);
 
 }  // namespace holdfast
 

@@ -85,7 +85,7 @@ class Generation {
   using Dedups = absl::flat_hash_map<std::string, DirtyDedup, StringHash, StringEqual>;
   const Dedups& dedups() const { return dedups_; }
   // nullptr: gone.
-  using Queues = absl::flat_hash_map<QueueId, std::unique_ptr<const QueueRecord>>;
+  using Queues = absl::flat_hash_map<QueueId, std::unique_ptr<QueueRecord>>;
   const Queues& queues() const { return queues_; }
   // By kMeta key; nullopt: gone.
   using Rows =

@@ -43,6 +43,8 @@ class PayloadTable {
   // The buffer that is still being attached to, 0 if none; EndAttaching() ends that.
   uint32_t attaching() const { return attaching_; }
   void EndAttaching() { attaching_ = 0; }
+  // Goes back to a buffer that attaching() gave, after others have been attached to.
+  void ResumeAttaching(uint32_t buffer) { attaching_ = buffer; }
   // True if the buffer should be copied out (never while it is being attached to).
   bool IsWasteful(uint32_t buffer) const;
   // The jobs whose payloads may be in the buffer: [first, last].

@@ -1,0 +1,84 @@
+// Who holds leases: holders, closed or not, and which runs of nodes are lost.
+//
+// A holder has a row while it holds jobs, and for good (until its node's run is lost) once it was
+// closed. All holders of a node's lost runs count as closed, by the node's floor alone.
+//
+// Invariants: row(h).held == the members of its set; a row that is neither closed nor lost holds
+// at least one job.
+// Thread-safety: thread-compatible.
+
+#ifndef HOLDFAST_QUEUE_HOLDER_TABLE_H_
+#define HOLDFAST_QUEUE_HOLDER_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "queue/changed_keys.h"
+#include "queue/paged_set.h"
+#include "queue/records.h"
+
+namespace holdfast {
+
+class HolderTable {
+ public:
+  // True if a reserve for the holder is refused and its leases have ended. False for none().
+  bool IsClosed(const Holder& holder) const;
+  // The set of its jobs; nullptr if it has no row.
+  PagedSet* FindSet(const Holder& holder);
+  const PagedSet* FindSet(const Holder& holder) const;
+
+  void Add(const Holder& holder, JobId job);
+  void Remove(const Holder& holder, JobId job);
+  void Close(const Holder& holder);
+  void LoseNode(NodeId node, uint64_t incarnation);
+
+  // A closed holder that still holds jobs, or a lost one's row; false if there is none.
+  bool FirstToCollect(Holder* holder) const;
+  // The closed and then the lost holders with something to collect, each once, at most `limit`.
+  std::vector<Holder> ToCollect(size_t limit) const;
+  // Drops the row of a lost holder. REQUIRES: lost and it holds nothing.
+  void Drop(const Holder& holder);
+  // True if its node's run is lost, so that no row is needed to know it as closed.
+  bool IsLost(const Holder& holder) const;
+
+  void Restore(const Holder& holder, const HolderRow& row);
+  void Restore(NodeId node, const NodeFloorRow& row);
+
+  size_t size() const { return rows_.size(); }
+  // The sum of the rows' hashes.
+  uint64_t hash() const { return hash_; }
+  std::vector<Holder> TakeChangedHolders() { return changed_holders_.Take(); }
+  std::vector<NodeId> TakeChangedFloors() { return changed_floors_.Take(); }
+  // False if gone.
+  bool FindRow(const Holder& holder, HolderRow* row) const;
+  NodeFloorRow FindFloor(NodeId node) const;
+  void CheckInvariants() const;
+
+ private:
+  struct State {
+    PagedSet held;
+    bool closed = false;
+
+    HolderRow row() const { return HolderRow{closed, held.total()}; }
+  };
+  using Rows = absl::btree_map<Holder, State>;
+
+  // Around every change of a row: takes its hash out, and puts it in again (or drops the row).
+  void Before(const Holder& holder, const State& state);
+  void After(Rows::iterator it);
+
+  Rows rows_;
+  absl::btree_set<Holder> closed_holding_;  // closed by name, and held > 0
+  absl::btree_map<NodeId, NodeFloorRow> floors_;
+  ChangedKeys<Holder> changed_holders_;
+  ChangedKeys<NodeId> changed_floors_;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_QUEUE_HOLDER_TABLE_H_

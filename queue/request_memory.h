@@ -1,0 +1,76 @@
+// What bare request ids were answered, for five minutes of log time.
+//
+// A full table refuses new requests; it never evicts, because a forgotten request could be done
+// twice.
+//
+// Invariants: an entry counts iff now < its end, collected or not.
+// Thread-safety: thread-compatible.
+
+#ifndef HOLDFAST_QUEUE_REQUEST_MEMORY_H_
+#define HOLDFAST_QUEUE_REQUEST_MEMORY_H_
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "base/types.h"
+#include "queue/changed_keys.h"
+#include "queue/records.h"
+
+namespace holdfast {
+
+class RequestMemory {
+ public:
+  static constexpr LogDuration kRemembered = LogDuration::Seconds(300);
+
+  struct Digest {
+    uint64_t high = 0;
+    uint64_t low = 0;
+
+    auto operator<=>(const Digest&) const = default;
+    template <class H>
+    friend H AbslHashValue(H h, const Digest& digest) {
+      return H::combine(std::move(h), digest.high, digest.low);
+    }
+  };
+
+  // The remembered outcome; nullptr if there is none.
+  const Outcome* Find(Digest digest, LogTime now) const;
+  // Remembers an outcome until now + kRemembered. REQUIRES: Find(digest, now) == nullptr.
+  void Remember(Digest digest, const Outcome& outcome, LogTime now);
+  void Restore(Digest digest, const RequestRow& row);
+  // Forgets at most `limit` ended entries; returns how many.
+  size_t Collect(LogTime now, size_t limit);
+  // True if a new request would not fit even after Collect(now, 2).
+  bool Full(LogTime now, uint64_t max) const;
+
+  size_t size() const { return rows_.size(); }
+  LogTime Earliest() const { return order_.empty() ? LogTime::Never() : order_.begin()->expires; }
+  // The sum of the entries' hashes.
+  uint64_t hash() const { return hash_; }
+  std::vector<Digest> TakeChanged() { return changed_.Take(); }
+  // nullptr if it is gone.
+  const RequestRow* FindRow(Digest digest) const;
+
+ private:
+  struct Place {
+    LogTime expires;
+    Digest digest;
+
+    auto operator<=>(const Place&) const = default;
+  };
+
+  void Erase(const Place& place);
+
+  absl::flat_hash_map<Digest, RequestRow> rows_;
+  absl::btree_set<Place> order_;
+  ChangedKeys<Digest> changed_;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_QUEUE_REQUEST_MEMORY_H_

@@ -1,0 +1,429 @@
+#include "server/codec/command_codec.h"
+
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "server/codec/field_codec.h"
+
+namespace holdfast {
+namespace {
+
+using field_codec::Put;
+using field_codec::PutEnum;
+using field_codec::Read;
+using field_codec::ReadCount;
+using field_codec::ReadEnum;
+using field_codec::ReadFlags;
+using field_codec::WriteFixed64;
+using field_codec::WriteVarint;
+
+// A kind is its body's place in the variant, plus one.
+static_assert(std::variant_size_v<CommandBody> == static_cast<size_t>(CommandKind::kPutSettings));
+static_assert(std::is_same_v<std::variant_alternative_t<0, CommandBody>, EnqueueCommand>);
+static_assert(std::is_same_v<std::variant_alternative_t<13, CommandBody>, PutQueueOptionsCommand>);
+
+enum RequestFlag : uint8_t { kHasSession = 1, kHasDigest = 2 };
+enum JobFlag : uint8_t {
+  kHasPriority = 1,
+  kHasDelay = 2,
+  kHasLease = 4,
+  kHasTtl = 8,
+  kHasDedupKey = 16,
+  kAllJobFlags = 31,
+};
+enum ChangeFlag : uint8_t { kSetsPriority = 1, kSetsDelay = 2 };
+constexpr uint8_t kAllStates = 0xf;
+// Flags, size, digest.
+constexpr size_t kJobBytesMin = 1 + 1 + 8;
+
+void PutHead(std::string* out, CommandKind kind, const RequestIdentity& request) {
+  PutEnum(out, kind);
+  PutFixed8(out, static_cast<uint8_t>((request.has_session() ? kHasSession : 0) |
+                                      (request.has_digest() ? kHasDigest : 0)));
+  if (request.has_session()) {
+    Put(out, request.session);
+    Put(out, request.sequence);
+    Put(out, request.floor);
+  }
+  if (request.has_digest()) {
+    PutFixed64(out, request.digest_high);
+    PutFixed64(out, request.digest_low);
+  }
+}
+
+bool ReadHead(ByteReader* in, uint8_t* kind, RequestIdentity* request) {
+  uint8_t flags = 0;
+  if (!in->Fixed8(kind) || !ReadFlags(in, kHasSession | kHasDigest, &flags)) return false;
+  if ((flags & kHasSession) != 0) {
+    if (!Read(in, &request->session) || !Read(in, &request->sequence) ||
+        !Read(in, &request->floor) || !request->has_session()) {
+      return false;
+    }
+  }
+  if ((flags & kHasDigest) != 0) {
+    if (!in->Fixed64(&request->digest_high) || !in->Fixed64(&request->digest_low) ||
+        !request->has_digest()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// --- Lists.
+void PutLeases(std::string* out, const LeaseRefs& leases) {
+  CHECK_LE(leases.size(), kItemsPerCommandMax);
+  Put(out, leases.size());
+  for (const LeaseRef& lease : leases) {
+    Put(out, lease.job);
+    Put(out, lease.token);
+  }
+}
+bool ReadLeases(ByteReader* in, LeaseRefs* leases) {
+  uint64_t count = 0;
+  if (!ReadCount(in, kItemsPerCommandMax, 2, &count)) return false;
+  leases->resize(count);
+  for (LeaseRef& lease : *leases) {
+    if (!Read(in, &lease.job) || !Read(in, &lease.token)) return false;
+  }
+  return true;
+}
+
+void PutJobs(std::string* out, const absl::InlinedVector<JobId, 1>& jobs) {
+  CHECK_LE(jobs.size(), kItemsPerCommandMax);
+  Put(out, jobs.size());
+  for (const JobId job : jobs) Put(out, job);
+}
+bool ReadJobs(ByteReader* in, absl::InlinedVector<JobId, 1>* jobs) {
+  uint64_t count = 0;
+  if (!ReadCount(in, kItemsPerCommandMax, 1, &count)) return false;
+  jobs->resize(count);
+  for (JobId& job : *jobs) {
+    if (!Read(in, &job)) return false;
+  }
+  return true;
+}
+
+// --- Bodies. An enqueue's is EnqueueEncoder's and ReadEnqueue's.
+void PutBody(std::string* out, const ReserveCommand& body) {
+  CHECK_LE(body.queues.size(), kQueuesPerReserveMax);
+  Put(out, uint64_t{body.max});
+  Put(out, body.holder);
+  Put(out, body.lease);
+  Put(out, body.queues.size());
+  for (const std::string_view queue : body.queues) PutBytes(out, queue);
+}
+bool ReadBody(ByteReader* in, ReserveCommand* body) {
+  uint64_t count = 0;
+  if (!Read(in, &body->max) || !Read(in, &body->holder) || !Read(in, &body->lease) ||
+      !ReadCount(in, kQueuesPerReserveMax, 1, &count)) {
+    return false;
+  }
+  body->queues.resize(count);
+  for (std::string_view& queue : body->queues) {
+    if (!in->Bytes(&queue)) return false;
+  }
+  return true;
+}
+
+void PutBody(std::string* out, const ReserveJobCommand& body) {
+  Put(out, body.job);
+  Put(out, body.holder);
+  Put(out, body.lease);
+}
+bool ReadBody(ByteReader* in, ReserveJobCommand* body) {
+  return Read(in, &body->job) && Read(in, &body->holder) && Read(in, &body->lease);
+}
+
+void PutBody(std::string* out, const DeleteCommand& body) { PutLeases(out, body.leases); }
+bool ReadBody(ByteReader* in, DeleteCommand* body) { return ReadLeases(in, &body->leases); }
+
+void PutBody(std::string* out, const DeleteJobCommand& body) {
+  PutEnum(out, body.reserved);
+  PutJobs(out, body.jobs);
+}
+bool ReadBody(ByteReader* in, DeleteJobCommand* body) {
+  return ReadEnum(in, ReservedJobs::kCancel, &body->reserved) && ReadJobs(in, &body->jobs);
+}
+
+void PutBody(std::string* out, const ReleaseCommand& body) {
+  PutEnum(out, body.mode);
+  PutFixed8(out, static_cast<uint8_t>((body.priority ? kSetsPriority : 0) |
+                                      (body.delay ? kSetsDelay : 0)));
+  if (body.priority) Put(out, uint64_t{*body.priority});
+  if (body.delay) Put(out, *body.delay);
+  PutLeases(out, body.leases);
+}
+bool ReadBody(ByteReader* in, ReleaseCommand* body) {
+  uint8_t flags = 0;
+  return ReadEnum(in, ReleaseMode::kFail, &body->mode) &&
+         ReadFlags(in, kSetsPriority | kSetsDelay, &flags) &&
+         ((flags & kSetsPriority) == 0 || Read(in, &body->priority.emplace())) &&
+         ((flags & kSetsDelay) == 0 || Read(in, &body->delay.emplace())) &&
+         ReadLeases(in, &body->leases);
+}
+
+void PutBody(std::string* out, const TouchCommand& body) {
+  Put(out, body.lease);
+  PutLeases(out, body.leases);
+}
+bool ReadBody(ByteReader* in, TouchCommand* body) {
+  return Read(in, &body->lease) && ReadLeases(in, &body->leases);
+}
+
+void PutBody(std::string* out, const BuryCommand& body) {
+  PutFixed8(out, body.priority ? kSetsPriority : 0);
+  if (body.priority) Put(out, uint64_t{*body.priority});
+  PutLeases(out, body.leases);
+}
+bool ReadBody(ByteReader* in, BuryCommand* body) {
+  uint8_t flags = 0;
+  return ReadFlags(in, kSetsPriority, &flags) &&
+         ((flags & kSetsPriority) == 0 || Read(in, &body->priority.emplace())) &&
+         ReadLeases(in, &body->leases);
+}
+
+void PutBody(std::string* out, const ReturnUndeliveredCommand& body) {
+  PutLeases(out, body.leases);
+}
+bool ReadBody(ByteReader* in, ReturnUndeliveredCommand* body) {
+  return ReadLeases(in, &body->leases);
+}
+
+void PutBody(std::string* out, const KickCommand& body) {
+  PutBytes(out, body.queue);
+  Put(out, uint64_t{body.bound});
+  PutEnum(out, body.from);
+}
+bool ReadBody(ByteReader* in, KickCommand* body) {
+  return in->Bytes(&body->queue) && Read(in, &body->bound) &&
+         ReadEnum(in, KickFrom::kDelayed, &body->from);
+}
+
+void PutBody(std::string* out, const KickJobsCommand& body) { PutJobs(out, body.jobs); }
+bool ReadBody(ByteReader* in, KickJobsCommand* body) { return ReadJobs(in, &body->jobs); }
+
+void PutBody(std::string* out, const PauseQueueCommand& body) {
+  PutBytes(out, body.queue);
+  Put(out, body.duration);
+  PutEnum(out, body.existence);
+}
+bool ReadBody(ByteReader* in, PauseQueueCommand* body) {
+  return in->Bytes(&body->queue) && Read(in, &body->duration) &&
+         ReadEnum(in, Existence::kCreate, &body->existence);
+}
+
+void PutBody(std::string* out, const PurgeQueueCommand& body) {
+  CHECK_LE(body.states, kAllStates);
+  PutBytes(out, body.queue);
+  PutFixed8(out, body.states);
+}
+bool ReadBody(ByteReader* in, PurgeQueueCommand* body) {
+  return in->Bytes(&body->queue) && ReadFlags(in, kAllStates, &body->states);
+}
+
+void PutBody(std::string* out, const PutQueueOptionsCommand& body) {
+  PutBytes(out, body.queue);
+  Put(out, uint64_t{body.fields});
+  field_codec::PutOptions(out, body.options, body.fields);
+}
+bool ReadBody(ByteReader* in, PutQueueOptionsCommand* body) {
+  return in->Bytes(&body->queue) && Read(in, &body->fields) &&
+         field_codec::ReadOptions(in, body->fields, &body->options);
+}
+
+void PutBody(std::string* out, const DeleteQueueCommand& body) { PutBytes(out, body.queue); }
+bool ReadBody(ByteReader* in, DeleteQueueCommand* body) { return in->Bytes(&body->queue); }
+
+void PutBody(std::string* out, const CloseHolderCommand& body) { Put(out, body.holder); }
+bool ReadBody(ByteReader* in, CloseHolderCommand* body) { return Read(in, &body->holder); }
+
+void PutBody(std::string* out, const NodeLostCommand& body) {
+  Put(out, body.node);
+  Put(out, body.incarnation);
+}
+bool ReadBody(ByteReader* in, NodeLostCommand* body) {
+  return Read(in, &body->node) && Read(in, &body->incarnation);
+}
+
+void PutBody(std::string* out, const ExpireCommand& body) { Put(out, uint64_t{body.max}); }
+bool ReadBody(ByteReader* in, ExpireCommand* body) { return Read(in, &body->max); }
+
+void PutBody(std::string* out, const OpenSessionCommand& body) { Put(out, body.idle_limit); }
+bool ReadBody(ByteReader* in, OpenSessionCommand* body) { return Read(in, &body->idle_limit); }
+
+void PutBody(std::string* out, const CloseSessionCommand& body) { Put(out, body.session); }
+bool ReadBody(ByteReader* in, CloseSessionCommand* body) { return Read(in, &body->session); }
+
+void PutBody(std::string* out, const PutSettingsCommand& body) {
+  field_codec::PutSettings(out, body.settings);
+}
+bool ReadBody(ByteReader* in, PutSettingsCommand* body) {
+  return field_codec::ReadSettings(in, &body->settings);
+}
+
+// --- Enqueue.
+bool ReadJob(ByteReader* in, JobSpec* job, std::string_view* payload) {
+  uint8_t flags = 0;
+  return ReadFlags(in, kAllJobFlags, &flags) &&
+         ((flags & kHasPriority) == 0 || Read(in, &job->priority)) &&
+         ((flags & kHasDelay) == 0 || Read(in, &job->delay)) &&
+         ((flags & kHasLease) == 0 || Read(in, &job->lease)) &&
+         ((flags & kHasTtl) == 0 || Read(in, &job->ttl)) &&
+         ((flags & kHasDedupKey) == 0 || in->Bytes(&job->dedup_key)) &&
+         Read(in, &job->payload_size_bytes) && in->Fixed64(&job->payload_digest) &&
+         in->Skip(job->payload_size_bytes, payload);
+}
+
+bool ReadEnqueue(ByteReader* in, EnqueueCommand* body,
+                 absl::InlinedVector<std::string_view, 1>* payloads) {
+  uint8_t low = 0;
+  uint8_t high = 0;
+  if (!in->Bytes(&body->queue) || !in->Fixed8(&low) || !in->Fixed8(&high)) return false;
+  const size_t count = low | static_cast<size_t>(high) << 8;
+  if (count > kItemsPerCommandMax || count > in->remaining() / kJobBytesMin) return false;
+  body->jobs.resize(count);
+  payloads->resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (!ReadJob(in, &body->jobs[i], &(*payloads)[i])) return false;
+  }
+  return true;
+}
+
+template <class Body>
+bool ReadInto(ByteReader* in, CommandBody* body) {
+  return ReadBody(in, &body->emplace<Body>());
+}
+
+using BodyReader = bool (*)(ByteReader*, CommandBody*);
+
+template <size_t... kIndex>
+bool ReadBodyOf(size_t index, ByteReader* in, CommandBody* body, std::index_sequence<kIndex...>) {
+  // Alternative 0 is the enqueue.
+  static constexpr BodyReader kReaders[] = {
+      &ReadInto<std::variant_alternative_t<kIndex + 1, CommandBody>>...};
+  return kReaders[index - 1](in, body);
+}
+
+}  // namespace
+
+EnqueueEncoder::EnqueueEncoder(const RequestIdentity& request, std::string_view queue,
+                               size_t bytes_hint) {
+  constexpr size_t kHeadBytesMax = 2 + 30 + 16 + 10 + 2;
+  bytes_.reserve(kHeadBytesMax + queue.size() + bytes_hint);
+  PutHead(&bytes_, CommandKind::kEnqueue, request);
+  PutBytes(&bytes_, queue);
+  count_offset_ = bytes_.size();
+  bytes_.append(2, '\0');
+}
+
+void EnqueueEncoder::BeginJob(const JobSpec& spec, size_t payload_size) {
+  CHECK_LT(jobs_, kItemsPerCommandMax);
+  ++jobs_;
+  CHECK_LE(payload_size, kPayloadBytesMax);
+  char head[1 + 5 * field_codec::kVarintBytesMax];
+  char* p = head + 1;
+  uint8_t flags = 0;
+  const auto field = [&](JobFlag flag, uint64_t v) {
+    if (v == 0) return;
+    flags |= flag;
+    p = WriteVarint(p, v);
+  };
+  field(kHasPriority, spec.priority);
+  field(kHasDelay, static_cast<uint64_t>(spec.delay.micros()));
+  field(kHasLease, static_cast<uint64_t>(spec.lease.micros()));
+  field(kHasTtl, static_cast<uint64_t>(spec.ttl.micros()));
+  if (!spec.dedup_key.empty()) flags |= kHasDedupKey;
+  head[0] = static_cast<char>(flags);
+  if (spec.dedup_key.empty()) {
+    p = WriteVarint(p, payload_size);
+    bytes_.append(head, static_cast<size_t>(p - head));
+  } else {
+    bytes_.append(head, static_cast<size_t>(p - head));
+    PutBytes(&bytes_, spec.dedup_key);
+    PutVarint(&bytes_, payload_size);
+  }
+}
+
+void EnqueueEncoder::Add(const JobSpec& spec, const PayloadView& payload) {
+  const size_t size = PayloadSize(payload);
+  BeginJob(spec, size);
+  const size_t digest_offset = bytes_.size();
+  bytes_.append(8, '\0');
+  AppendPayload(&bytes_, payload);
+  const size_t payload_offset = digest_offset + 8;
+  CHECK_EQ(bytes_.size() - payload_offset, size);
+  WriteFixed64(&bytes_[digest_offset],
+               PayloadDigest(std::string_view(bytes_).substr(payload_offset)));
+}
+
+void EnqueueEncoder::AddEncoded(const JobSpec& spec, std::string_view payload) {
+  AddEncoded(spec, payload, PayloadDigest(payload));
+}
+
+void EnqueueEncoder::AddEncoded(const JobSpec& spec, std::string_view payload, uint64_t digest) {
+  BeginJob(spec, payload.size());
+  PutFixed64(&bytes_, digest);
+  bytes_.append(payload);
+}
+
+std::string EnqueueEncoder::Finish() && {
+  bytes_[count_offset_] = static_cast<char>(jobs_ & 0xff);
+  bytes_[count_offset_ + 1] = static_cast<char>(jobs_ >> 8);
+  return std::move(bytes_);
+}
+
+std::string EncodeCommand(const Command& command, absl::Span<const std::string_view> payloads) {
+  if (const auto* enqueue = std::get_if<EnqueueCommand>(&command.body)) {
+    CHECK_EQ(enqueue->jobs.size(), payloads.size());
+    size_t bytes = 0;
+    for (const std::string_view payload : payloads) bytes += payload.size();
+    EnqueueEncoder encoder(command.request, enqueue->queue, bytes + 32 * payloads.size());
+    for (size_t i = 0; i < payloads.size(); ++i) {
+      const JobSpec& job = enqueue->jobs[i];
+      CHECK_EQ(job.payload_size_bytes, payloads[i].size());
+      encoder.AddEncoded(job, payloads[i], job.payload_digest);
+    }
+    return std::move(encoder).Finish();
+  }
+  CHECK(payloads.empty());
+  std::string out;
+  PutHead(&out, static_cast<CommandKind>(command.body.index() + 1), command.request);
+  std::visit(
+      [&out](const auto& body) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, EnqueueCommand>) {
+          PutBody(&out, body);
+        }
+      },
+      command.body);
+  return out;
+}
+
+absl::Status DecodeCommand(std::string_view bytes, DecodedCommand* out) {
+  ByteReader in(bytes);
+  uint8_t kind = 0;
+  out->command.request = RequestIdentity();
+  out->payloads.clear();
+  bool ok = ReadHead(&in, &kind, &out->command.request);
+  if (ok && kind == static_cast<uint8_t>(CommandKind::kEnqueue)) {
+    ok = ReadEnqueue(&in, &out->command.body.emplace<EnqueueCommand>(), &out->payloads);
+  } else if (ok) {
+    constexpr size_t kKinds = std::variant_size_v<CommandBody>;
+    ok = kind >= 1 && kind <= kKinds &&
+         ReadBodyOf(kind - 1, &in, &out->command.body, std::make_index_sequence<kKinds - 1>());
+  }
+  if (ok && in.Done()) return absl::OkStatus();
+  return absl::DataLossError("command of kind " + std::to_string(kind) + ", " +
+                             std::to_string(bytes.size()) + " bytes: malformed at byte " +
+                             std::to_string(bytes.size() - in.remaining()));
+}
+
+absl::StatusOr<DecodedCommand> DecodeCommand(std::string_view bytes) {
+  absl::StatusOr<DecodedCommand> decoded(absl::in_place);
+  if (absl::Status status = DecodeCommand(bytes, &*decoded); !status.ok()) return status;
+  return decoded;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,113 @@
+#include "server/config/serve_config.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace holdfast {
+namespace {
+
+// "--data-dir" -> "HOLDFAST_DATA_DIR".
+std::string EnvironmentName(const std::string& flag) {
+  std::string name = "HOLDFAST_" + flag.substr(2);
+  for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return name;
+}
+
+template <class T>
+CLI::Option* Add(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
+  return app.add_option(flag, value, help)
+      ->envname(EnvironmentName(flag))
+      ->capture_default_str();
+}
+
+CLI::Validator SyncForm() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const absl::StatusOr<absl::Duration> parsed = ParseSync(text);
+        return parsed.ok() ? std::string() : std::string(parsed.status().message());
+      },
+      "always|interval:MS");
+}
+
+CLI::Validator HostAndPort() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const size_t colon = text.rfind(':');
+        int port = -1;
+        if (colon != std::string::npos && colon > 0 &&
+            absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535) {
+          return "";
+        }
+        return absl::StrCat("'", text, "' is not HOST:PORT, e.g. 127.0.0.1:7400");
+      },
+      "HOST:PORT");
+}
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> ParseSync(const std::string& text) {
+  if (text == "always") return absl::ZeroDuration();
+  const std::string prefix = "interval:";
+  int milliseconds = 0;
+  if (text.rfind(prefix, 0) == 0 && absl::SimpleAtoi(text.substr(prefix.size()), &milliseconds) &&
+      milliseconds >= 1 && milliseconds <= 60'000) {
+    return absl::Milliseconds(milliseconds);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", text, "' is neither 'always' nor 'interval:MS' with MS in [1, 60000]"));
+}
+
+ParsedServe ParseServe(int argc, const char* const* argv) {
+  ServeConfig config;
+  std::string sync = "always";
+  CLI::App app(
+      "Runs a node. Every flag is also a key of the configuration file (without the dashes) and\n"
+      "an environment variable (HOLDFAST_ and the flag in capitals). A flag wins over the\n"
+      "environment, the environment over the file.",
+      "holdfast serve");
+  Add(app, "--data-dir", config.data_dir, "Where the node keeps its data");
+  Add(app, "--node-id", config.node_id, "This node's number; fixed at first start")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}));
+  Add(app, "--listen", config.listen, "Address for gRPC; port 0 takes a free one")
+      ->check(HostAndPort());
+  Add(app, "--shards", config.shards,
+      "Number of shards, fixed at first start; 0: 16, or what the directory has")
+      ->check(CLI::Range(0u, 4096u));
+  Add(app, "--sync", sync,
+      "When a write is acknowledged: 'always' once it is on stable storage; 'interval:MS' before "
+      "that, so that a crash may lose the last MS milliseconds of what was acknowledged")
+      ->check(SyncForm());
+  Add(app, "--max-body-bytes", config.body_bytes_max, "Largest job body")
+      ->check(CLI::Range(1u << 10, 64u << 20));
+  Add(app, "--max-in-flight-bytes", config.in_flight_bytes_max,
+      "Commands taken and not yet answered, in bytes; beyond it RESOURCE_EXHAUSTED")
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{64} << 30));
+  Add(app, "--max-in-flight-commands", config.in_flight_commands_max, "The same, in commands")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}));
+  Add(app, "--unflushed-bytes", config.unflushed_bytes,
+      "Changes held in memory before they are flushed to the state store")
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{4} << 30));
+  Add(app, "--max-hot-jobs", config.hot_jobs_max,
+      "Jobs whose records are kept in memory; the others are read when they are needed")
+      ->check(CLI::Range(uint64_t{1000}, uint64_t{1'000'000'000}));
+  Add(app, "--loops", config.loops, "Threads that run shards; 0: one a core, at most 8")
+      ->check(CLI::Range(0u, 256u));
+  Add(app, "--log-level", config.log_level, "How much to log")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.set_config("--config", "", "Configuration file, one 'key = value' a line")
+      ->envname("HOLDFAST_CONFIG");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {.config = std::nullopt, .exit_code = app.exit(error) == 0 ? 0 : 2};
+  }
+  config.sync_interval = *ParseSync(sync);
+  return {.config = std::move(config), .exit_code = 0};
+}
+
+}  // namespace holdfast

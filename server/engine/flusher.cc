@@ -1,0 +1,121 @@
+#include "server/engine/flusher.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "base/status_macros.h"
+#include "server/engine/overlay/flush_batch.h"
+
+namespace holdfast {
+namespace {
+
+constexpr absl::Duration kCheckEvery = absl::Seconds(1);
+constexpr absl::Duration kPressureCheckEvery = absl::Milliseconds(20);
+
+}  // namespace
+
+Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
+                 std::vector<ShardOnLoop> shards,
+                 std::function<void(const absl::Status&)> on_fatal)
+    : options_(options),
+      store_(store),
+      log_(log),
+      shards_(std::move(shards)),
+      on_fatal_(std::move(on_fatal)),
+      thread_([this] { Run(); }) {
+  pthread_setname_np(thread_.native_handle(), "flusher");
+}
+
+Flusher::~Flusher() { Stop(LastFlush::kSkip); }
+
+void Flusher::Request() {
+  absl::MutexLock lock(&mutex_);
+  wake_.Signal();
+}
+
+void Flusher::Stop(LastFlush last) {
+  if (!thread_.joinable()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    wake_.Signal();
+  }
+  thread_.join();
+  if (last == LastFlush::kDo) {
+    if (absl::Status status = FlushOnce(); !status.ok()) on_fatal_(status);
+  }
+}
+
+bool Flusher::LogIsLong() const { return log_->Usage().retained_bytes >= options_.log_bytes; }
+
+bool Flusher::WaitForReason() {
+  absl::MutexLock lock(&mutex_);
+  while (!stopping_ && !requested_.load(std::memory_order_relaxed)) {
+    if (!wake_.WaitWithTimeout(&mutex_, kCheckEvery)) continue;
+    if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) break;
+  }
+  return !stopping_;
+}
+
+void Flusher::WaitForStore() {
+  while (PressureOf(store_->Stats()) == StatePressure::kStop && store_->Stats().health.ok()) {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) return;
+    wake_.WaitWithTimeout(&mutex_, kPressureCheckEvery);
+  }
+}
+
+void Flusher::Run() {
+  while (WaitForReason()) {
+    WaitForStore();
+    requested_.store(false, std::memory_order_relaxed);
+    const absl::Status status = FlushOnce();
+    if (!status.ok()) return on_fatal_(status);
+    last_flush_ = absl::Now();
+  }
+}
+
+std::vector<Shard::Frozen> Flusher::FreezeAll(std::vector<ShardOnLoop>* frozen_shards) {
+  std::vector<Shard::Frozen> all(shards_.size());
+  absl::BlockingCounter left(static_cast<int>(shards_.size()));
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].loop->Post([&all, &left, i, shard = shards_[i].shard] {
+      if (shard->NeedsFlush()) all[i] = shard->Freeze();
+      left.DecrementCount();
+    });
+  }
+  left.Wait();
+  std::vector<Shard::Frozen> frozen;
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (all[i].generation == nullptr) continue;
+    frozen.push_back(std::move(all[i]));
+    frozen_shards->push_back(shards_[i]);
+  }
+  return frozen;
+}
+
+absl::Status Flusher::FlushOnce() {
+  std::vector<ShardOnLoop> shards;
+  std::vector<Shard::Frozen> frozen = FreezeAll(&shards);
+  if (frozen.empty()) return absl::OkStatus();
+  {
+    StateBatch batch;
+    for (const Shard::Frozen& one : frozen) AddToBatch(*one.generation, one.applied, &batch);
+    RETURN_IF_ERROR(store_->Flush(batch));
+  }
+  frozen.clear();
+  std::vector<std::shared_ptr<const Generation>> retired(shards.size());
+  absl::BlockingCounter left(static_cast<int>(shards.size()));
+  for (size_t i = 0; i < shards.size(); ++i) {
+    shards[i].loop->Post([&retired, &left, i, shard = shards[i].shard] {
+      retired[i] = shard->Flushed();
+      left.DecrementCount();
+    });
+  }
+  left.Wait();
+  return absl::OkStatus();  // frees what was frozen, on this thread
+}
+
+}  // namespace holdfast

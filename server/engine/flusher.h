@@ -1,0 +1,93 @@
+// Makes what the shards have applied durable in the state store, in the background, so that
+// memory and the log stay bounded.
+//
+//   thread: wait for a reason ─▶ each loop: Freeze its shards ─▶ one batch ─▶ StateStore::Flush
+//           ─▶ each loop: Flushed ─▶ free what was frozen
+//
+// Reasons: unflushed bytes, bytes kept in the log, or the age of the oldest unflushed change. All
+// shards go into one flush, since its fsyncs cost the same for one as for all. When the store's
+// compaction has fallen behind, the thread waits before it flushes; the shards then fill up to
+// their bound and stop proposing.
+//
+// Thread-safety: all methods from any thread. Ownership: store, log and shards outlive it.
+
+#ifndef HOLDFAST_SERVER_ENGINE_FLUSHER_H_
+#define HOLDFAST_SERVER_ENGINE_FLUSHER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/executor.h"
+#include "server/engine/shard.h"
+#include "storage/log_store.h"
+#include "storage/state_store.h"
+
+namespace holdfast {
+
+// A shard and the executor that it is bound to.
+struct ShardOnLoop {
+  Executor* loop = nullptr;
+  Shard* shard = nullptr;
+};
+
+class Flusher {
+ public:
+  struct Options {
+    uint64_t unflushed_bytes = 48 << 20;
+    uint64_t log_bytes = 192 << 20;
+    absl::Duration age = absl::Seconds(20);
+  };
+
+  Flusher(const Options& options, StateStore* store, const LogStore* log,
+          std::vector<ShardOnLoop> shards, std::function<void(const absl::Status&)> on_fatal);
+  // Stops if that was not done.
+  ~Flusher();
+
+  // `unflushed_bytes` is what all shards hold now. Cheap.
+  void Note(uint64_t unflushed_bytes) {
+    if (unflushed_bytes >= options_.unflushed_bytes &&
+        !requested_.exchange(true, std::memory_order_relaxed)) {
+      Request();
+    }
+  }
+  enum class LastFlush : uint8_t { kSkip, kDo };
+  // Ends a flush that is under way, does a last one if asked to, joins the thread. The loops must
+  // still run.
+  void Stop(LastFlush last);
+
+ private:
+  void Request();
+  void Run();
+  // Waits for a reason to flush; false when it is time to end.
+  bool WaitForReason();
+  bool LogIsLong() const;
+  void WaitForStore();
+  absl::Status FlushOnce();
+  std::vector<Shard::Frozen> FreezeAll(std::vector<ShardOnLoop>* frozen_shards);
+
+  const Options options_;
+  StateStore* const store_;
+  const LogStore* const log_;
+  const std::vector<ShardOnLoop> shards_;
+  const std::function<void(const absl::Status&)> on_fatal_;
+
+  std::atomic<bool> requested_{false};
+  absl::Mutex mutex_;
+  absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Time last_flush_ = absl::Now();
+
+  std::thread thread_;  // last: starts when the rest is made
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_ENGINE_FLUSHER_H_

@@ -1,0 +1,113 @@
+// The engine of one node: its loops, shards, log writer, flusher and readers, started and stopped
+// in the right order.
+//
+//   thread          count              what it does
+//   loop/N          Options::loops     owns shards: proposes, applies, answers
+//   log_writer      1                  writes and syncs the log of all shards
+//   flusher         1                  makes applied state durable in the state store
+//   reader/N        Options::readers   reads cold rows and payloads
+//
+// Thread-safety: Start and Stop from one thread; router() is thread-safe after Start.
+// Ownership: the stores outlive it.
+
+#ifndef HOLDFAST_SERVER_ENGINE_NODE_ENGINE_H_
+#define HOLDFAST_SERVER_ENGINE_NODE_ENGINE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/types.h"
+#include "replication/node/log_writer.h"
+#include "replication/replicated_log.h"
+#include "server/engine/admission.h"
+#include "server/engine/engine.h"
+#include "server/engine/flusher.h"
+#include "server/engine/holder_table.h"
+#include "server/engine/loop_thread.h"
+#include "server/engine/router.h"
+#include "server/engine/shard.h"
+#include "storage/log_store.h"
+#include "storage/state_store.h"
+
+namespace holdfast {
+
+class NodeEngine {
+ public:
+  struct Options {
+    NodeId node;
+    DiskId disk;
+    uint64_t incarnation = 1;
+    std::string cluster_id;
+    uint32_t shards = 16;
+    uint32_t loops = 1;    // [1, shards]
+    uint32_t readers = 2;  // [1, 64]
+    uint32_t payload_size_bytes_max = 0;
+    uint64_t hot_jobs_max = 400'000;      // in memory and flushed, over all shards
+    uint64_t unflushed_bytes_max = 128 << 20;  // beyond it nothing is proposed until a flush ends
+    absl::Duration start_timeout = absl::Minutes(10);
+    LogWriter::Options log;
+    Flusher::Options flush;
+    Admission::Limits admission;
+  };
+  // Makes the log of one shard.
+  using MakeLog = std::function<std::unique_ptr<ReplicatedLog>(ShardId, Executor*, LogWriter*,
+                                                               LogObserver*)>;
+  // The disk has failed or holds damaged data: the process should say why and end. Called at most
+  // once, from any thread; must not call back into the engine.
+  using OnFatal = std::function<void(const absl::Status&)>;
+
+  NodeEngine(const Options& options, LogStore* log, StateStore* state, MakeLog make_log,
+             OnFatal on_fatal);
+  // Stops at once if Stop was not called.
+  ~NodeEngine();
+
+  // Recovers every shard and waits until all accept commands.
+  // Errors: DATA_LOSS, UNAVAILABLE, RESOURCE_EXHAUSTED of the stores; DEADLINE_EXCEEDED.
+  absl::Status Start();
+
+  // Ends waiting reserves and lets no more wait; commands go on. Before the frontends stop.
+  void Drain();
+
+  // Answers what is left, flushes if asked to (a restart then replays nothing), ends all threads.
+  // Nobody calls the router any more.
+  void Stop(Flusher::LastFlush last);
+
+  Router* router() { return router_.get(); }
+
+ private:
+  void RecoverShard(uint32_t shard);
+  void Fatal(const absl::Status& status);
+
+  const Options options_;
+  LogStore* const log_;
+  StateStore* const state_;
+  const MakeLog make_log_;
+  const OnFatal on_fatal_;
+
+  std::atomic<uint64_t> overlay_bytes_{0};
+  std::atomic<Flusher*> notes_{nullptr};  // flusher_ once it runs
+  HolderTable holders_;
+  std::unique_ptr<LogWriter> log_writer_;
+  std::vector<std::unique_ptr<LoopThread>> readers_;
+  std::vector<std::unique_ptr<LoopThread>> loops_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<ReplicatedLog>> logs_;
+  std::unique_ptr<Router> router_;
+  std::unique_ptr<Flusher> flusher_;
+
+  absl::Mutex mutex_;
+  uint32_t starting_ ABSL_GUARDED_BY(mutex_) = 0;  // shards that do not accept commands yet
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_ENGINE_NODE_ENGINE_H_

@@ -1,0 +1,120 @@
+#include "server/engine/proposer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "server/codec/command_codec.h"
+
+namespace holdfast {
+
+void Proposer::SubmitInternal(const Command& command) {
+  internal_.push_back(EncodeCommand(command));
+}
+
+Waiter* Proposer::FindTrying(ReserveId id) {
+  for (const WaiterPtr& waiter : trying_) {
+    if (waiter->id == id) return waiter.get();
+  }
+  for (const InFlight& entry : in_flight_) {
+    for (const Slot& slot : entry.slots) {
+      if (slot.waiter != nullptr && slot.waiter->id == id) return slot.waiter.get();
+    }
+  }
+  return nullptr;
+}
+
+void Proposer::AddReserve(WaiterPtr waiter) {
+  const ReserveRequest& request = waiter->request;
+  ReserveCommand reserve{.queues = {}, .max = request.max, .holder = request.holder,
+                         .lease = request.lease};
+  reserve.queues.assign(request.queues.begin(), request.queues.end());
+  commands_.push_back(
+      EncodeCommand({.request = request.request, .body = std::move(reserve)}));
+  bytes_ += EntryCost(commands_.back().size());
+  slots_.push_back({.done = nullptr, .permit = {}, .waiter = std::move(waiter)});
+}
+
+// The longest waiting reserves of the queue, as many as the jobs just enqueued may serve.
+void Proposer::AddParked(const std::string& queue, uint32_t jobs) {
+  for (uint32_t served = 0; served < jobs;) {
+    WaiterPtr waiter = parked_->TakeFor(queue);
+    if (waiter == nullptr) return;
+    served += waiter->request.max;
+    AddReserve(std::move(waiter));
+  }
+}
+
+Proposer::Entry Proposer::BuildEntry(LogTime now) {
+  CHECK(HasWork());
+  commands_.clear();
+  bytes_ = 0;
+  slots_ = std::vector<Slot>();
+  const auto full = [this](size_t next_bytes) {
+    return !commands_.empty() && (commands_.size() >= options_.entry_commands_max ||
+                                  bytes_ + EntryCost(next_bytes) > options_.entry_bytes_max);
+  };
+  while (!internal_.empty() && !full(internal_.front().size())) {
+    commands_.push_back(std::move(internal_.front()));
+    bytes_ += EntryCost(commands_.back().size());
+    internal_.pop_front();
+    slots_.emplace_back();
+  }
+  while (!pending_.empty() && !full(pending_.front().command.size())) {
+    Submission next = std::move(pending_.front());
+    pending_.pop_front();
+    bytes_ += EntryCost(next.command.size());
+    commands_.push_back(std::move(next.command));
+    slots_.push_back({.done = std::move(next.done), .permit = std::move(next.permit),
+                      .waiter = nullptr});
+    if (next.jobs > 0 && parked_->size() > 0) AddParked(next.queue, next.jobs);
+  }
+  while (!trying_.empty() && !full(256)) {
+    AddReserve(std::move(trying_.front()));
+    trying_.pop_front();
+  }
+  return {.bytes = ::holdfast::BuildEntry(now, absl::Span<const std::string>(commands_)),
+          .slots = std::move(slots_)};
+}
+
+void Proposer::Proposed(LogPosition position, std::vector<Slot> slots) {
+  in_flight_.push_back({position, std::move(slots)});
+}
+
+std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vector<Slot>* lost) {
+  while (!in_flight_.empty() && in_flight_.front().position.index <= position.index) {
+    InFlight entry = std::move(in_flight_.front());
+    in_flight_.pop_front();
+    if (entry.position.index == position.index && entry.position.term == position.term) {
+      return std::move(entry.slots);
+    }
+    std::move(entry.slots.begin(), entry.slots.end(), std::back_inserter(*lost));
+  }
+  return {};
+}
+
+std::vector<Proposer::Slot> Proposer::TakeInFlight() {
+  std::vector<Slot> slots;
+  for (InFlight& entry : in_flight_) {
+    std::move(entry.slots.begin(), entry.slots.end(), std::back_inserter(slots));
+  }
+  in_flight_.clear();
+  return slots;
+}
+
+std::vector<Proposer::Slot> Proposer::TakePending() {
+  std::vector<Slot> slots;
+  for (Submission& submission : pending_) {
+    slots.push_back({.done = std::move(submission.done), .permit = std::move(submission.permit),
+                     .waiter = nullptr});
+  }
+  pending_.clear();
+  for (WaiterPtr& waiter : trying_) {
+    slots.push_back({.done = nullptr, .permit = {}, .waiter = std::move(waiter)});
+  }
+  trying_.clear();
+  internal_.clear();
+  return slots;
+}
+
+}  // namespace holdfast

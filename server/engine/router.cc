@@ -1,0 +1,344 @@
+#include "server/engine/router.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "server/codec/command_codec.h"
+#include "xxhash.h"
+
+namespace holdfast {
+namespace {
+
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(200);
+// A reserve that never ends waits this long: a year.
+constexpr absl::Duration kWaitMax = absl::Hours(24 * 365);
+
+ExecuteResult Failure(const absl::Status& status) {
+  ExecuteResult result;
+  result.status = status;
+  if (absl::IsResourceExhausted(status)) result.retry_after = kRetryAfter;
+  return result;
+}
+
+// Puts the answers of several shards together.
+struct Gathering {
+  absl::Mutex mutex;
+  size_t left ABSL_GUARDED_BY(mutex) = 0;
+  ExecuteResult result ABSL_GUARDED_BY(mutex);
+  ExecuteDone done;
+
+  // `places`: where the part's items stand in the whole; empty: it has none.
+  void Add(const std::vector<size_t>& places, ExecuteResult part) {
+    bool last = false;
+    {
+      absl::MutexLock lock(&mutex);
+      if (result.status.ok()) {
+        result.status = part.status;
+        result.retry_after = part.retry_after;
+      }
+      Outcome& all = result.outcome;
+      all.count += part.outcome.count;
+      if (part.outcome.code != OutcomeCode::kOk) all.code = part.outcome.code;
+      for (size_t i = 0; i < places.size() && i < part.outcome.items.size(); ++i) {
+        all.items[places[i]] = part.outcome.items[i];
+      }
+      last = --left == 0;
+    }
+    if (!last) return;
+    absl::MutexLock lock(&mutex);
+    std::move(done)(std::move(result));
+  }
+};
+
+template <class Refs>
+std::vector<uint32_t> ShardsOf(const Refs& refs, size_t shards) {
+  std::vector<uint32_t> result;
+  for (const auto& ref : refs) {
+    if constexpr (requires { ref.job; }) {
+      result.push_back(static_cast<uint32_t>(ref.job.value() % shards));
+    } else {
+      result.push_back(static_cast<uint32_t>(ref.value() % shards));
+    }
+  }
+  return result;
+}
+
+template <class Refs>
+Refs Pick(const Refs& refs, const std::vector<size_t>& places) {
+  Refs picked;
+  for (const size_t place : places) picked.push_back(refs[place]);
+  return picked;
+}
+
+}  // namespace
+
+Router::Router(std::vector<ShardOnLoop> shards, HolderTable* holders,
+               const Admission::Limits& limits, const EngineInfo& info)
+    : shards_(std::move(shards)), holders_(holders), admission_(limits), info_(info) {
+  CHECK_EQ(shards_.size(), size_t{info.shards});
+}
+
+Router::~Router() = default;
+
+uint32_t Router::ShardOfQueue(std::string_view queue) const {
+  return static_cast<uint32_t>(XXH3_64bits(queue.data(), queue.size()) % shards_.size());
+}
+
+void Router::Send(uint32_t shard, Submission submission) {
+  const ShardOnLoop& at = shards_[shard];
+  at.loop->Post([to = at.shard, submission = std::move(submission)]() mutable {
+    to->Submit(std::move(submission));
+  });
+}
+
+void Router::Submit(uint32_t shard, std::string command, ExecuteDone done) {
+  Submission submission;
+  submission.permit = admission_.Admit(static_cast<int64_t>(command.size()));
+  if (!submission.permit) {
+    return std::move(done)(Failure(absl::ResourceExhaustedError(
+        absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
+                     admission_.bytes(), " bytes are in flight"))));
+  }
+  submission.command = std::move(command);
+  submission.done = std::move(done);
+  Send(shard, std::move(submission));
+}
+
+void Router::Enqueue(std::string_view queue, EnqueueEncoder command, ExecuteDone done) {
+  const int64_t bytes = static_cast<int64_t>(command.bytes());
+  Submission submission;
+  submission.permit = admission_.Admit(bytes);
+  if (!submission.permit) {
+    return std::move(done)(Failure(absl::ResourceExhaustedError(
+        absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
+                     admission_.bytes(), " bytes are in flight"))));
+  }
+  submission.jobs = static_cast<uint32_t>(command.jobs());
+  submission.queue = std::string(queue);
+  submission.command = std::move(command).Finish();
+  submission.done = std::move(done);
+  Send(ShardOfQueue(queue), std::move(submission));
+}
+
+// Sends part(places) to each shard that has items; `part` gives the command for some items.
+template <class Part>
+void Router::Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,
+                   const Part& part, ExecuteDone done) {
+  std::map<uint32_t, std::vector<size_t>> places;
+  for (size_t i = 0; i < shard_of_item.size(); ++i) places[shard_of_item[i]].push_back(i);
+  if (places.empty()) return std::move(done)(ExecuteResult());
+  if (places.size() == 1) {
+    const auto& [shard, all] = *places.begin();
+    return Submit(shard, EncodeCommand({.request = request, .body = part(all)}),
+                  std::move(done));
+  }
+  auto gathering = std::make_shared<Gathering>();
+  gathering->done = std::move(done);
+  {
+    absl::MutexLock lock(&gathering->mutex);
+    gathering->left = places.size();
+    gathering->result.outcome.items.resize(shard_of_item.size());
+  }
+  for (const auto& [shard, some] : places) {
+    Submit(shard, EncodeCommand({.request = request, .body = part(some)}),
+           [gathering, some](ExecuteResult result) {
+             gathering->Add(some, std::move(result));
+           });
+  }
+}
+
+void Router::ToAllShards(const Command& command, ExecuteDone done) {
+  const std::string bytes = EncodeCommand(command);
+  auto gathering = std::make_shared<Gathering>();
+  gathering->done = std::move(done);
+  {
+    absl::MutexLock lock(&gathering->mutex);
+    gathering->left = shards_.size();
+  }
+  for (uint32_t shard = 0; shard < shards_.size(); ++shard) {
+    Submit(shard, bytes,
+           [gathering](ExecuteResult result) { gathering->Add({}, std::move(result)); });
+  }
+}
+
+void Router::Execute(const Command& command, ExecuteDone done) {
+  const RequestIdentity& request = command.request;
+  const size_t shards = shards_.size();
+  std::visit(
+      [&](const auto& body) {
+        using Body = std::decay_t<decltype(body)>;
+        if constexpr (requires { body.leases; }) {
+          Split(request, ShardsOf(body.leases, shards), [&](const std::vector<size_t>& places) {
+            Body some = body;
+            some.leases = Pick(body.leases, places);
+            return some;
+          }, std::move(done));
+        } else if constexpr (requires { body.jobs.front().value(); }) {
+          Split(request, ShardsOf(body.jobs, shards), [&](const std::vector<size_t>& places) {
+            Body some = body;
+            some.jobs = Pick(body.jobs, places);
+            return some;
+          }, std::move(done));
+        } else if constexpr (std::is_same_v<Body, ReserveJobCommand>) {
+          Submit(ShardOf(body.job), EncodeCommand(command), std::move(done));
+        } else if constexpr (requires { body.queue; } && !std::is_same_v<Body, EnqueueCommand>) {
+          Submit(ShardOfQueue(body.queue), EncodeCommand(command), std::move(done));
+        } else if constexpr (std::is_same_v<Body, CloseHolderCommand> ||
+                             std::is_same_v<Body, PutSettingsCommand>) {
+          ToAllShards(command, std::move(done));
+        } else {
+          std::move(done)(Failure(absl::InvalidArgumentError(
+              "this command does not come from a frontend through Execute")));
+        }
+      },
+      command.body);
+}
+
+ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
+  if (draining_.load(std::memory_order_relaxed)) request.wait = absl::ZeroDuration();
+  request.wait = std::min(request.wait, kWaitMax);
+  std::map<uint32_t, MultiReserve::Part> parts;
+  for (const std::string& queue : request.queues) {
+    const uint32_t shard = ShardOfQueue(queue);
+    MultiReserve::Part& part = parts[shard];
+    part.at = shards_[shard];
+    part.queues.push_back(queue);
+  }
+  CHECK(!parts.empty());
+  const uint64_t n = ++reserves_;
+  const uint32_t first = parts.begin()->first;
+  // The shard is in the low bits, S for a reserve over several.
+  const uint64_t where = parts.size() == 1 ? first : shards_.size();
+  const ReserveId id(n * (shards_.size() + 1) + where);
+  if (parts.size() == 1) {
+    auto waiter = std::make_unique<Waiter>();
+    waiter->id = id;
+    waiter->deadline_micros =
+        shards_[first].loop->MonotonicMicros() + absl::ToInt64Microseconds(request.wait);
+    waiter->request = std::move(request);
+    waiter->done = std::move(done);
+    shards_[first].loop->Post([to = shards_[first].shard, waiter = std::move(waiter)]() mutable {
+      to->Reserve(std::move(waiter));
+    });
+    return id;
+  }
+  std::vector<MultiReserve::Part> list;
+  for (auto& [shard, part] : parts) list.push_back(std::move(part));
+  request.request = RequestIdentity();
+  auto multi = std::make_shared<MultiReserve>(
+      id, std::move(request), std::move(list),
+      [this](const Outcome& outcome) {
+        ReturnUndeliveredCommand command;
+        for (const Grant& grant : outcome.grants) {
+          command.leases.push_back({grant.job.id, grant.job.token});
+        }
+        Execute({.request = {}, .body = std::move(command)}, [](ExecuteResult) {});
+      },
+      [this, id, done = std::move(done)](ExecuteResult result) mutable {
+        {
+          absl::MutexLock lock(&mutex_);
+          multi_reserves_.erase(id);
+        }
+        std::move(done)(std::move(result));
+      });
+  {
+    absl::MutexLock lock(&mutex_);
+    multi_reserves_.emplace(id, multi);
+  }
+  multi->Start();
+  return id;
+}
+
+void Router::CancelReserve(ReserveId id) {
+  const uint64_t where = id.value() % (shards_.size() + 1);
+  if (where < shards_.size()) {
+    shards_[where].loop->Post([to = shards_[where].shard, id] { to->CancelReserve(id); });
+    return;
+  }
+  std::shared_ptr<MultiReserve> multi;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = multi_reserves_.find(id);
+    if (it == multi_reserves_.end()) return;
+    multi = it->second;
+  }
+  multi->Cancel();
+}
+
+void Router::Ask(Query query, QueryDone done) {
+  uint32_t shard = 0;
+  if (const auto* job = std::get_if<JobQuery>(&query)) {
+    shard = ShardOf(job->job);
+  } else if (const auto* list = std::get_if<JobListQuery>(&query)) {
+    shard = ShardOfQueue(list->queue);
+  } else if (const auto* queue = std::get_if<QueueQuery>(&query)) {
+    shard = ShardOfQueue(queue->queue);
+  } else {
+    return AskAllQueues(std::get<QueueListQuery>(query), std::move(done));
+  }
+  shards_[shard].loop->Post(
+      [to = shards_[shard].shard, query = std::move(query), done = std::move(done)]() mutable {
+        to->Ask(std::move(query), std::move(done));
+      });
+}
+
+void Router::AskAllQueues(const QueueListQuery& query, QueryDone done) {
+  struct Lists {
+    absl::Mutex mutex;
+    size_t left ABSL_GUARDED_BY(mutex) = 0;
+    QueryResult result ABSL_GUARDED_BY(mutex);
+    QueryDone done;
+  };
+  auto lists = std::make_shared<Lists>();
+  lists->done = std::move(done);
+  {
+    absl::MutexLock lock(&lists->mutex);
+    lists->left = shards_.size();
+  }
+  for (const ShardOnLoop& at : shards_) {
+    at.loop->Post([to = at.shard, query, lists] {
+      to->Ask(query, [lists, limit = query.limit](QueryResult part) {
+        absl::MutexLock lock(&lists->mutex);
+        QueryResult& all = lists->result;
+        all.status.Update(part.status);
+        all.more |= part.more;
+        all.now = std::max(all.now, part.now);
+        std::move(part.queues.begin(), part.queues.end(), std::back_inserter(all.queues));
+        if (--lists->left > 0) return;
+        std::sort(all.queues.begin(), all.queues.end(),
+                  [](const QueueRecord& a, const QueueRecord& b) { return a.name < b.name; });
+        if (all.queues.size() > limit) {
+          all.queues.resize(limit);
+          all.more = true;
+        }
+        std::move(lists->done)(std::move(all));
+      });
+    });
+  }
+}
+
+Holder Router::OpenHolder(LeaseEndedFn ended) { return holders_->Open(std::move(ended)); }
+
+void Router::CloseHolder(Holder holder, LeasesAtClose leases) {
+  holders_->Close(holder);
+  if (leases == LeasesAtClose::kExpire) return;
+  Execute({.request = {}, .body = CloseHolderCommand{.holder = holder}}, [](ExecuteResult) {});
+}
+
+EngineInfo Router::Info() const {
+  EngineInfo info = info_;
+  info.serving = serving_.load(std::memory_order_relaxed);
+  return info;
+}
+
+void Router::Drain() {
+  draining_.store(true, std::memory_order_relaxed);
+  for (const ShardOnLoop& at : shards_) {
+    at.loop->Post([to = at.shard] { to->Drain(); });
+  }
+}
+
+}  // namespace holdfast

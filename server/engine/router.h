@@ -1,0 +1,79 @@
+// Finds the shards of a command and puts their answers together: what frontends talk to.
+//
+//   queue name ── XXH3-64 mod S ──▶ shard          job id ── mod S ──▶ shard
+//
+// A reserve over queues of several shards asks each for its best jobs, reserves the best of them,
+// and starts again when it lost the race (multi_reserve.h).
+//
+// Thread-safety: thread-safe. Ownership: the shards, their loops and the holder table outlive it.
+
+#ifndef HOLDFAST_SERVER_ENGINE_ROUTER_H_
+#define HOLDFAST_SERVER_ENGINE_ROUTER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/admission.h"
+#include "server/engine/engine.h"
+#include "server/engine/flusher.h"
+#include "server/engine/holder_table.h"
+#include "server/engine/multi_reserve.h"
+#include "server/engine/shard.h"
+
+namespace holdfast {
+
+class Router final : public Engine {
+ public:
+  Router(std::vector<ShardOnLoop> shards, HolderTable* holders, const Admission::Limits& limits,
+         const EngineInfo& info);
+  ~Router() override;
+
+  void Enqueue(std::string_view queue, EnqueueEncoder command, ExecuteDone done) override;
+  void Execute(const Command& command, ExecuteDone done) override;
+  ReserveId Reserve(ReserveRequest request, ExecuteDone done) override;
+  void CancelReserve(ReserveId id) override;
+  void Ask(Query query, QueryDone done) override;
+  Holder OpenHolder(LeaseEndedFn ended) override;
+  void CloseHolder(Holder holder, LeasesAtClose leases) override;
+  EngineInfo Info() const override;
+
+  void SetServing(bool serving) { serving_.store(serving, std::memory_order_relaxed); }
+  // Waiting reserves end, new ones do not wait; commands in flight go on.
+  void Drain();
+
+ private:
+  uint32_t ShardOfQueue(std::string_view queue) const;
+  uint32_t ShardOf(JobId job) const {
+    return static_cast<uint32_t>(job.value() % shards_.size());
+  }
+  void Send(uint32_t shard, Submission submission);
+  // Admits an encoded command and sends it.
+  void Submit(uint32_t shard, std::string command, ExecuteDone done);
+  template <class Part>
+  void Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,
+             const Part& part, ExecuteDone done);
+  void ToAllShards(const Command& command, ExecuteDone done);
+  void AskAllQueues(const QueueListQuery& query, QueryDone done);
+
+  const std::vector<ShardOnLoop> shards_;
+  HolderTable* const holders_;
+  Admission admission_;
+  const EngineInfo info_;
+  std::atomic<bool> serving_{false};
+  std::atomic<bool> draining_{false};
+  std::atomic<uint64_t> reserves_{0};
+
+  absl::Mutex mutex_;
+  absl::flat_hash_map<ReserveId, std::shared_ptr<MultiReserve>> multi_reserves_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_ENGINE_ROUTER_H_

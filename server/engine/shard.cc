@@ -1,0 +1,379 @@
+#include "server/engine/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "server/engine/overlay/cold_reader.h"
+
+namespace holdfast {
+namespace {
+
+// Jobs and entries that one Expire may end or collect: bounds the work of one command.
+constexpr uint32_t kExpireMax = 1000;
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+
+ExecuteResult Refusal(const absl::Status& why) {
+  ExecuteResult result;
+  result.status = why;
+  if (absl::IsResourceExhausted(why)) result.retry_after = kRetryAfter;
+  return result;
+}
+
+ExecuteResult NothingReady() {
+  ExecuteResult result;
+  result.outcome.code = OutcomeCode::kNothingReady;
+  return result;
+}
+
+}  // namespace
+
+Shard::Shard(const Options& options, Parts parts)
+    : options_(options),
+      parts_(std::move(parts)),
+      machine_(options.machine),
+      overlay_(options.shard, options.machine.shards),
+      proposer_(options.proposer, &waiters_) {}
+
+Shard::~Shard() = default;
+
+absl::StatusOr<LogPosition> Shard::Restore() {
+  CHECK(parts_.executor->IsCurrent());
+  const std::shared_ptr<const StateSnapshot> snapshot = parts_.store->Snapshot();
+  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored,
+                   ReadApplied(*snapshot, options_.shard));
+  AppliedRow applied;
+  if (stored.has_value()) {
+    applied = *stored;
+    RETURN_IF_ERROR(ReadRecords(
+        *snapshot, options_.shard, [this](const QueueRecord& record) { machine_.Restore(record); },
+        [this](const SmallRowKey& key, const SmallRow& row) { machine_.Restore(key, row); }));
+    if (machine_.StateHash() != applied.state_hash) {
+      return absl::DataLossError(absl::StrCat("shard ", options_.shard.value(),
+                                              ": the stored records are not those of entry ",
+                                              applied.index.value(), ": their hash differs"));
+    }
+  }
+  flushed_ = frozen_ = applied.index;
+  applier_ = std::make_unique<Applier>(
+      Applier::Parts{.executor = parts_.executor,
+                     .reader = parts_.reader,
+                     .machine = &machine_,
+                     .overlay = &overlay_,
+                     .store = parts_.store,
+                     .shard = options_.shard},
+      applied, [this](Applier::Applied entry) { OnApplied(std::move(entry)); }, parts_.on_fatal);
+  return LogPosition{applied.term, applied.index};
+}
+
+// --- Commands.
+
+void Shard::Submit(Submission submission) {
+  CHECK(parts_.executor->IsCurrent());
+  if (!leading_) {
+    if (submission.done) std::move(submission.done)(Refusal(not_leading_));
+    return;
+  }
+  proposer_.Submit(std::move(submission));
+  SchedulePump();
+}
+
+bool Shard::MayFindJob(const ReserveRequest& request) const {
+  for (const std::string& name : request.queues) {
+    const QueueRecord* queue = machine_.FindQueue(name);
+    if (queue == nullptr || queue->counts[static_cast<int>(JobState::kReady)] == 0) continue;
+    if (queue->paused_until > machine_.now()) continue;
+    const uint64_t reserved = queue->counts[static_cast<int>(JobState::kReserved)];
+    if (queue->options.max_reserved == 0 || reserved < queue->options.max_reserved) return true;
+  }
+  return false;
+}
+
+void Shard::Reserve(WaiterPtr waiter) {
+  CHECK(parts_.executor->IsCurrent());
+  if (!leading_) return std::move(waiter->done)(Refusal(not_leading_));
+  const bool waits = waiter->request.wait > absl::ZeroDuration();
+  const ReserveRequest& request = waiter->request;
+  if (request.request.has_session() || request.request.has_digest() || MayFindJob(request)) {
+    if (waiter->offer_only) return std::move(waiter->done)(ExecuteResult());
+    proposer_.Try(std::move(waiter));
+    return SchedulePump();
+  }
+  if (!waits || draining_) {
+    return AfterBarrier([done = std::move(waiter->done)](const absl::Status& status) mutable {
+      std::move(done)(status.ok() ? NothingReady() : Refusal(status));
+    });
+  }
+  if (waiters_.size() >= options_.waiters_max) {
+    return std::move(waiter->done)(Refusal(absl::ResourceExhaustedError(absl::StrCat(
+        waiters_.size(), " reserves wait at this shard, the most that may"))));
+  }
+  waiters_.Park(std::move(waiter));
+  SetTimer();
+}
+
+void Shard::CancelReserve(ReserveId id) {
+  CHECK(parts_.executor->IsCurrent());
+  if (WaiterPtr waiter = waiters_.Remove(id); waiter != nullptr) {
+    return std::move(waiter->done)(NothingReady());
+  }
+  if (Waiter* waiter = proposer_.FindTrying(id); waiter != nullptr) waiter->cancelled = true;
+}
+
+void Shard::Drain() {
+  draining_ = true;
+  while (WaiterPtr waiter = waiters_.TakeAny()) std::move(waiter->done)(NothingReady());
+}
+
+void Shard::SchedulePump() {
+  if (pump_scheduled_) return;
+  pump_scheduled_ = true;
+  parts_.executor->Post([this] {
+    pump_scheduled_ = false;
+    Pump();
+  });
+}
+
+void Shard::Pump() {
+  if (!leading_) return;
+  for (;;) {
+    const LogTime now = clock_.Now(Clocks());
+    ProposeDeadlines(now);
+    if (!proposer_.HasWork() || !proposer_.HasRoom()) break;
+    // Applying may wait for rows; what is agreed on and not applied stays bounded too.
+    if (applier_->backlog() >= options_.proposer.entries_in_flight_max) break;
+    if (overlay_.bytes() > options_.overlay_bytes_max) break;  // Flushed() pumps again
+    Proposer::Entry entry = proposer_.BuildEntry(now);
+    const absl::StatusOr<LogPosition> position =
+        log_->Propose(EntryType::kCommands, std::move(entry.bytes));
+    if (!position.ok()) return Refuse(std::move(entry.slots), position.status());
+    if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
+    proposer_.Proposed(*position, std::move(entry.slots));
+  }
+  SetTimer();
+}
+
+void Shard::ProposeDeadlines(LogTime now) {
+  if (expire_in_flight_ || (machine_.NextDeadline() > now && !machine_.HasGarbage())) return;
+  expire_in_flight_ = true;
+  expire_position_ = LogPosition();
+  proposer_.SubmitInternal({.request = {}, .body = ExpireCommand{.max = kExpireMax}});
+}
+
+void Shard::SetTimer() {
+  int64_t next = waiters_.NextDeadlineMicros();
+  if (leading_ && !expire_in_flight_ && machine_.NextDeadline() != LogTime::Never()) {
+    clock_.Now(Clocks());
+    next = std::min(next, clock_.EarliestMonotonic(machine_.NextDeadline()));
+  }
+  if (next >= timer_micros_) return;
+  timer_micros_ = next;
+  parts_.executor->RunAt(next, [this, next] {
+    if (next != timer_micros_) return;  // an earlier one was set since
+    timer_micros_ = INT64_MAX;
+    EndLateWaiters();
+    Pump();
+    SetTimer();
+  });
+}
+
+void Shard::EndLateWaiters() {
+  const int64_t now = parts_.executor->MonotonicMicros();
+  while (WaiterPtr waiter = waiters_.TakeLate(now)) std::move(waiter->done)(NothingReady());
+}
+
+// --- What the log says.
+
+void Shard::OnCommitted(absl::Span<const CommittedEntry> entries) {
+  for (const CommittedEntry& entry : entries) {
+    if (recovering_) {
+      applier_->PushAndFinish(entry);
+    } else {
+      applier_->Push(entry);
+    }
+  }
+}
+
+void Shard::OnLeaderStart(Term) {
+  clock_.Start(applier_->log_time(), Clocks());
+  leading_ = true;
+  if (options_.incarnation > 1) {
+    proposer_.SubmitInternal(
+        {.request = {},
+         .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
+  }
+  SchedulePump();
+  parts_.on_leading();
+}
+
+void Shard::OnLeaderStop(const absl::Status& why) {
+  leading_ = false;
+  expire_in_flight_ = false;
+  not_leading_ = why;
+  // A full disk is refused before anything is written; of every other failure nobody knows.
+  const bool certain = absl::IsResourceExhausted(why);
+  Refuse(proposer_.TakeInFlight(),
+         certain ? why : absl::UnknownError(absl::StrCat("the outcome is unknown: ",
+                                                         std::string(why.message()))));
+  Refuse(proposer_.TakePending(),
+         certain ? why : absl::UnavailableError(std::string(why.message())));
+  if (certain) return;  // they may go on waiting for the disk to have room again
+  while (WaiterPtr waiter = waiters_.TakeAny()) {
+    std::move(waiter->done)(Refusal(absl::UnavailableError(std::string(why.message()))));
+  }
+}
+
+void Shard::Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why) {
+  for (Proposer::Slot& slot : slots) {
+    if (slot.done) std::move(slot.done)(Refusal(why));
+    if (slot.waiter != nullptr) std::move(slot.waiter->done)(Refusal(why));
+  }
+}
+
+void Shard::OnApplied(Applier::Applied applied) {
+  AccountOverlay();
+  for (const Machine::EndedLease& lease : machine_.TakeEndedLeases()) {
+    parts_.holders->Notify(lease);
+  }
+  if (expire_in_flight_ && expire_position_.index != LogIndex() &&
+      applied.position.index >= expire_position_.index) {
+    expire_in_flight_ = false;
+  }
+  std::vector<Proposer::Slot> lost;
+  std::vector<Proposer::Slot> slots = proposer_.TakeSlots(applied.position, &lost);
+  Refuse(std::move(lost), absl::UnavailableError("another leader took over"));
+  if (!slots.empty()) {
+    CHECK_EQ(slots.size(), applied.outcomes.size());
+    for (size_t i = 0; i < slots.size(); ++i) {
+      Answer(std::move(slots[i]), std::move(applied.outcomes[i]));
+    }
+  }
+  Wake();
+  RunBarriers();
+  if (!recovering_) {
+    applier_->Refill();
+    if (leading_) SchedulePump();
+  }
+}
+
+void Shard::AccountOverlay() {
+  const uint64_t bytes = overlay_.bytes();
+  parts_.overlay_bytes->fetch_add(bytes - accounted_bytes_, std::memory_order_relaxed);
+  accounted_bytes_ = bytes;
+  parts_.on_dirty();
+}
+
+// --- Answers.
+
+void Shard::Answer(Proposer::Slot slot, Outcome outcome) {
+  if (slot.waiter != nullptr) return AnswerReserve(std::move(slot.waiter), std::move(outcome));
+  if (!slot.done) return;
+  if (!outcome.grants.empty()) return Deliver(std::move(outcome), std::move(slot.done));
+  ExecuteResult result;
+  result.outcome = std::move(outcome);
+  std::move(slot.done)(std::move(result));
+}
+
+void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome) {
+  if (!outcome.grants.empty()) {
+    if (!waiter->cancelled) return Deliver(std::move(outcome), std::move(waiter->done));
+    ReturnUndelivered(outcome);
+    return std::move(waiter->done)(NothingReady());
+  }
+  const bool waits = waiter->request.wait > absl::ZeroDuration() && !waiter->cancelled &&
+                     !draining_ &&
+                     waiter->deadline_micros > parts_.executor->MonotonicMicros();
+  if (outcome.code == OutcomeCode::kNothingReady && waits &&
+      waiters_.size() < options_.waiters_max) {
+    return waiters_.Park(std::move(waiter));
+  }
+  ExecuteResult result;
+  result.outcome = std::move(outcome);
+  std::move(waiter->done)(std::move(result));
+}
+
+void Shard::ReturnUndelivered(const Outcome& outcome) {
+  ReturnUndeliveredCommand command;
+  for (const Grant& grant : outcome.grants) {
+    command.leases.push_back({grant.job.id, grant.job.token});
+  }
+  proposer_.SubmitInternal({.request = {}, .body = std::move(command)});
+}
+
+void Shard::Deliver(Outcome outcome, ExecuteDone done) {
+  ExecuteResult result;
+  result.payloads.resize(outcome.grants.size());
+  std::vector<PayloadQuery> cold;
+  std::vector<size_t> cold_places;
+  for (size_t i = 0; i < outcome.grants.size(); ++i) {
+    const Job& job = outcome.grants[i].job;
+    if (std::optional<PayloadRef> payload = overlay_.FindPayload(job.id); payload.has_value()) {
+      result.payloads[i] = *std::move(payload);
+    } else {
+      cold.push_back({job.id, job.payload_size_bytes, job.payload_digest});
+      cold_places.push_back(i);
+    }
+  }
+  result.outcome = std::move(outcome);
+  if (cold.empty()) return std::move(done)(std::move(result));
+  parts_.reader->Post([this, snapshot = applier_->snapshot(), cold = std::move(cold),
+                       cold_places = std::move(cold_places), result = std::move(result),
+                       done = std::move(done)]() mutable {
+    absl::StatusOr<std::vector<PayloadRef>> payloads =
+        ReadPayloads(*snapshot, options_.shard, cold);
+    if (!payloads.ok()) {
+      parts_.on_fatal(payloads.status());
+      return std::move(done)(Refusal(payloads.status()));
+    }
+    for (size_t i = 0; i < cold_places.size(); ++i) {
+      result.payloads[cold_places[i]] = std::move((*payloads)[i]);
+    }
+    std::move(done)(std::move(result));
+  });
+}
+
+void Shard::Wake() {
+  for (const std::string& name : machine_.TakeWakeups()) {
+    const QueueRecord* queue = machine_.FindQueue(name);
+    if (queue == nullptr) continue;
+    uint64_t ready = queue->counts[static_cast<int>(JobState::kReady)];
+    while (ready > 0) {
+      WaiterPtr waiter = waiters_.TakeFor(name);
+      if (waiter == nullptr) break;
+      if (waiter->offer_only) {
+        std::move(waiter->done)(ExecuteResult());
+        continue;
+      }
+      ready -= std::min<uint64_t>(ready, waiter->request.max);
+      proposer_.Try(std::move(waiter));
+    }
+  }
+}
+
+// --- Flushing.
+
+bool Shard::NeedsFlush() const {
+  return !overlay_.has_frozen() && applier_ != nullptr && applier_->applied().index > flushed_;
+}
+
+Shard::Frozen Shard::Freeze() {
+  CHECK(parts_.executor->IsCurrent());
+  frozen_ = applier_->applied().index;
+  return {.generation = overlay_.Freeze(), .applied = applier_->applied()};
+}
+
+std::shared_ptr<const Generation> Shard::Flushed() {
+  CHECK(parts_.executor->IsCurrent());
+  DirtyOverlay::Released released = overlay_.Release();
+  applier_->SnapshotChanged();
+  machine_.Flushed(released.jobs, released.dedups);
+  flushed_ = frozen_;
+  log_->Compact(flushed_);
+  AccountOverlay();
+  SchedulePump();
+  return std::move(released.retired);
+}
+
+}  // namespace holdfast

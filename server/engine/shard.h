@@ -1,0 +1,180 @@
+// One shard of the queue on this node: takes commands, puts them into the log, applies what is
+// committed, and answers.
+//
+//        Submit, Reserve                                      answers
+//              │                                                 ▲
+//          Proposer ──entry──▶ ReplicatedLog ──OnCommitted──▶ Applier ──▶ Machine
+//              ▲                                                 │
+//         WaiterTable ◀────────────── wake-ups ──────────────────┤
+//                                                        DirtyOverlay ──Freeze──▶ flusher
+//
+// Reserves that find nothing wait here, outside the log. Deadlines become Expire commands.
+//
+// Thread-safety: loop-bound to its executor: every method, unless it says otherwise, and every
+// callback. Ownership: what Parts points to outlives it; the executor must have run, or dropped,
+// all its tasks before it is destroyed.
+
+#ifndef HOLDFAST_SERVER_ENGINE_SHARD_H_
+#define HOLDFAST_SERVER_ENGINE_SHARD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/executor.h"
+#include "queue/machine.h"
+#include "replication/replicated_log.h"
+#include "server/engine/applier.h"
+#include "server/engine/engine.h"
+#include "server/engine/holder_table.h"
+#include "server/engine/log_clock.h"
+#include "server/engine/overlay/dirty_overlay.h"
+#include "server/engine/overlay/flush_batch.h"
+#include "server/engine/proposer.h"
+#include "server/engine/waiter_table.h"
+#include "storage/state_store.h"
+
+namespace holdfast {
+
+// The best jobs that a reserve over some queues of one shard could be given now.
+struct Offer {
+  struct Head {
+    uint32_t priority = 0;
+    LogTime created;
+    JobId job;
+    auto operator<=>(const Head&) const = default;
+  };
+  std::vector<Head> heads;  // in the order in which they would be handed out; may be empty
+};
+using OfferDone = absl::AnyInvocable<void(absl::StatusOr<Offer>) &&>;
+
+class Shard final : public LogObserver {
+ public:
+  struct Options {
+    ShardId shard;
+    NodeId node;
+    uint64_t incarnation = 0;
+    Machine::Options machine;
+    Proposer::Options proposer;
+    size_t waiters_max = 100'000;
+    // With more unflushed bytes than this nothing is proposed until a flush has ended.
+    uint64_t overlay_bytes_max = 0;
+  };
+  struct Parts {
+    Executor* executor = nullptr;
+    Executor* reader = nullptr;  // where blocking reads run
+    const StateStore* store = nullptr;
+    HolderTable* holders = nullptr;
+    std::atomic<uint64_t>* overlay_bytes = nullptr;  // of all shards of the node
+    std::function<void(const absl::Status&)> on_fatal;
+    std::function<void()> on_dirty;    // overlay_bytes has grown
+    std::function<void()> on_leading;  // the shard accepts commands
+  };
+
+  Shard(const Options& options, Parts parts);
+  ~Shard() override;
+
+  // Reads back what the last flush left. Returns the position to start the log from.
+  // Errors: DATA_LOSS and others of the store.
+  absl::StatusOr<LogPosition> Restore();
+  // The log that this shard proposes to; before anything else but Restore. While `recovering`,
+  // entries are applied at once, on this thread.
+  void AttachLog(ReplicatedLog* log) { log_ = log; }
+  void FinishRecovery() { recovering_ = false; }
+
+  // --- From the router.
+  void Submit(Submission submission);
+  void Reserve(WaiterPtr waiter);
+  void CancelReserve(ReserveId id);
+  // What could be reserved now; at most `max` heads. Never waits.
+  void AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done);
+  void Ask(Query query, QueryDone done);
+  // Ends all waiting reserves with kNothingReady and lets no more wait.
+  void Drain();
+
+  // --- Flushing.
+  struct Frozen {
+    std::shared_ptr<const Generation> generation;
+    AppliedRow applied;
+  };
+  // Has applied something that the store does not have. REQUIRES for Freeze: no frozen one.
+  bool NeedsFlush() const;
+  Frozen Freeze();
+  // The last frozen generation is in the store. Gives what should be freed on another thread.
+  std::shared_ptr<const Generation> Flushed();
+
+  // --- LogObserver.
+  void OnCommitted(absl::Span<const CommittedEntry> entries) override;
+  void OnLeaderStart(Term term) override;
+  void OnLeaderStop(const absl::Status& why) override;
+
+  bool leading() const { return leading_; }
+  const Machine& machine() const { return machine_; }
+  const AppliedRow& applied() const { return applier_->applied(); }
+
+ private:
+  LogClock::Reading Clocks() const {
+    return {parts_.executor->MonotonicMicros(), parts_.executor->WallMicros()};
+  }
+  // Arranges for Pump() to run after the tasks that are queued now, so that what they submit
+  // goes into one entry.
+  void SchedulePump();
+  void Pump();
+  void ProposeDeadlines(LogTime now);
+  void SetTimer();
+  void OnApplied(Applier::Applied applied);
+  void Answer(Proposer::Slot slot, Outcome outcome);
+  void AnswerReserve(WaiterPtr waiter, Outcome outcome);
+  // Adds the payloads of the grants, from memory or the store, and calls `done`.
+  void Deliver(Outcome outcome, ExecuteDone done);
+  void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
+  void Wake();
+  void EndLateWaiters();
+  bool MayFindJob(const ReserveRequest& request) const;
+  void ReturnUndelivered(const Outcome& outcome);
+  void AccountOverlay();
+
+  // --- Queries (shard_queries.cc).
+  void AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask);
+  void RunBarriers();
+  void AnswerQuery(const JobQuery& query, QueryDone done);
+  void AnswerQuery(const JobListQuery& query, QueryDone done);
+  void AnswerQuery(const QueueQuery& query, QueryDone done);
+  void AnswerQuery(const QueueListQuery& query, QueryDone done);
+  void ListDurable(JobListQuery query, SetRef set, QueryDone done);
+  void FinishList(const JobListQuery& query, std::vector<Job> jobs, bool more, QueryDone done);
+  void AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDone done);
+  QueryResult ResultNow() const;
+
+  const Options options_;
+  const Parts parts_;
+  Machine machine_;
+  DirtyOverlay overlay_;
+  WaiterTable waiters_;
+  Proposer proposer_;
+  std::unique_ptr<Applier> applier_;
+  ReplicatedLog* log_ = nullptr;
+  LogClock clock_;
+
+  bool recovering_ = true;
+  bool leading_ = false;
+  bool draining_ = false;
+  absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
+  bool pump_scheduled_ = false;
+  bool expire_in_flight_ = false;
+  LogPosition expire_position_;
+  int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
+  LogIndex flushed_;
+  LogIndex frozen_;
+  uint64_t accounted_bytes_ = 0;
+  // Queries that wait until an index is applied.
+  std::multimap<LogIndex, absl::AnyInvocable<void(const absl::Status&) &&>> barriers_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_ENGINE_SHARD_H_

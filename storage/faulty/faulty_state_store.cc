@@ -1,0 +1,174 @@
+#include "storage/faulty/faulty_state_store.h"
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "storage/memory_state/memory_state_store.h"
+
+namespace holdfast {
+namespace {
+
+absl::Status Crashed() { return absl::AbortedError("the state store has crashed"); }
+
+}  // namespace
+
+// The rows and the faults. A store belongs to an epoch; a crash ends all epochs so far.
+class FaultyStateDisk::State {
+ public:
+  // OK if an operation of a store of `epoch` may happen.
+  absl::Status Begin(StateOperation operation, uint64_t epoch) {
+    absl::MutexLock lock(&mutex_);
+    if (epoch != epoch_) return Crashed();
+    const uint64_t number = ++counts_[static_cast<size_t>(operation)];
+    return rule_ == nullptr ? absl::OkStatus() : rule_(operation, number);
+  }
+
+  absl::Status Flush(const StateBatch& batch, uint64_t epoch) {
+    RETURN_IF_ERROR(Begin(StateOperation::kFlush, epoch));
+    std::optional<CutFlush> cut;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (counts_[static_cast<size_t>(StateOperation::kFlush)] == crash_at_flush_) {
+        cut = crash_leaves_;
+        ++epoch_;
+        is_open_ = false;
+      }
+    }
+    if (cut != CutFlush::kNothing) RETURN_IF_ERROR(rows_.Flush(batch));
+    return cut.has_value() ? Crashed() : absl::OkStatus();
+  }
+
+  uint64_t Open() {
+    absl::MutexLock lock(&mutex_);
+    CHECK(!is_open_);
+    is_open_ = true;
+    return epoch_;
+  }
+  void Close(uint64_t epoch) {
+    absl::MutexLock lock(&mutex_);
+    if (epoch == epoch_) is_open_ = false;
+  }
+  void Crash() {
+    absl::MutexLock lock(&mutex_);
+    ++epoch_;
+    is_open_ = false;
+  }
+  void CrashAtFlush(uint64_t number, CutFlush leaves) {
+    absl::MutexLock lock(&mutex_);
+    crash_at_flush_ = number;
+    crash_leaves_ = leaves;
+  }
+  void SetRule(Rule rule) {
+    absl::MutexLock lock(&mutex_);
+    rule_ = std::move(rule);
+  }
+  uint64_t flushes() const {
+    absl::MutexLock lock(&mutex_);
+    return counts_[static_cast<size_t>(StateOperation::kFlush)];
+  }
+  const MemoryStateStore& rows() const { return rows_; }
+
+ private:
+  MemoryStateStore rows_;
+  mutable absl::Mutex mutex_;
+  Rule rule_ ABSL_GUARDED_BY(mutex_);
+  std::array<uint64_t, 5> counts_ ABSL_GUARDED_BY(mutex_) = {};
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t crash_at_flush_ ABSL_GUARDED_BY(mutex_) = 0;
+  CutFlush crash_leaves_ ABSL_GUARDED_BY(mutex_) = CutFlush::kNothing;
+  bool is_open_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+namespace {
+
+class FaultySnapshot final : public StateSnapshot {
+ public:
+  FaultySnapshot(std::shared_ptr<FaultyStateDisk::State> state, uint64_t epoch)
+      : state_(std::move(state)), epoch_(epoch), rows_(state_->rows().Snapshot()) {}
+
+  absl::StatusOr<std::optional<std::string>> Get(Table table,
+                                                 std::string_view key) const override {
+    RETURN_IF_ERROR(state_->Begin(StateOperation::kGet, epoch_));
+    return rows_->Get(table, key);
+  }
+  absl::Status MultiGet(
+      Table table, absl::Span<const std::string_view> keys,
+      absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override {
+    RETURN_IF_ERROR(state_->Begin(StateOperation::kMultiGet, epoch_));
+    return rows_->MultiGet(table, keys, found);
+  }
+  absl::StatusOr<ScanEnd> Scan(
+      Table table, const ScanRange& range,
+      absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const override {
+    RETURN_IF_ERROR(state_->Begin(StateOperation::kScan, epoch_));
+    return rows_->Scan(table, range, visit);
+  }
+  absl::StatusOr<uint64_t> ApproximateSize(Table table, std::string_view begin,
+                                           std::string_view end) const override {
+    RETURN_IF_ERROR(state_->Begin(StateOperation::kApproximateSize, epoch_));
+    return rows_->ApproximateSize(table, begin, end);
+  }
+
+ private:
+  const std::shared_ptr<FaultyStateDisk::State> state_;
+  const uint64_t epoch_;
+  const std::shared_ptr<const StateSnapshot> rows_;
+};
+
+class FaultyStateStore final : public StateStore {
+ public:
+  explicit FaultyStateStore(std::shared_ptr<FaultyStateDisk::State> state)
+      : state_(std::move(state)), epoch_(state_->Open()) {}
+  ~FaultyStateStore() override { state_->Close(epoch_); }
+
+  absl::Status Flush(const StateBatch& batch) override {
+    if (const absl::Status health = Health(); !health.ok()) return health;
+    if (batch.empty()) return absl::OkStatus();
+    const absl::Status status = state_->Flush(batch, epoch_);
+    absl::MutexLock lock(&mutex_);
+    failed_ = status;
+    return status;
+  }
+  std::shared_ptr<const StateSnapshot> Snapshot() const override {
+    return std::make_shared<FaultySnapshot>(state_, epoch_);
+  }
+  StateStats Stats() const override {
+    StateStats stats = state_->rows().Stats();
+    stats.health = Health();
+    return stats;
+  }
+
+ private:
+  absl::Status Health() const {
+    absl::MutexLock lock(&mutex_);
+    return failed_;
+  }
+
+  const std::shared_ptr<FaultyStateDisk::State> state_;
+  const uint64_t epoch_;
+  mutable absl::Mutex mutex_;
+  absl::Status failed_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+FaultyStateDisk::FaultyStateDisk() : state_(std::make_shared<State>()) {}
+FaultyStateDisk::~FaultyStateDisk() = default;
+
+std::unique_ptr<StateStore> FaultyStateDisk::Open() {
+  return std::make_unique<FaultyStateStore>(state_);
+}
+void FaultyStateDisk::Crash() { state_->Crash(); }
+void FaultyStateDisk::CrashAtFlush(uint64_t number, CutFlush leaves) {
+  state_->CrashAtFlush(number, leaves);
+}
+void FaultyStateDisk::SetRule(Rule rule) { state_->SetRule(std::move(rule)); }
+uint64_t FaultyStateDisk::flushes() const { return state_->flushes(); }
+
+}  // namespace holdfast

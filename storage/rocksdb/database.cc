@@ -1,0 +1,111 @@
+#include "storage/rocksdb/database.h"
+
+#include <cstdarg>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "rocksdb/env.h"
+#include "storage/rocksdb/status.h"
+#include "storage/rocksdb/table_options.h"
+
+namespace holdfast {
+namespace {
+
+class SilentLogger final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+}  // namespace
+
+std::string Database::ManifestPath(const std::string& directory) {
+  std::string name;
+  std::ifstream current(directory + "/CURRENT");
+  std::getline(current, name);
+  return absl::StrCat(directory, "/", name.empty() ? "CURRENT" : name);
+}
+
+void BackgroundWork::OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& info) {
+  compacted_bytes_.fetch_add(info.stats.total_output_bytes, std::memory_order_relaxed);
+}
+
+void BackgroundWork::OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) {
+  absl::MutexLock lock(&mutex_);
+  if (health_.ok()) health_ = FromRocksDb(*status, "compact the state store");
+}
+
+absl::Status BackgroundWork::health() const {
+  absl::MutexLock lock(&mutex_);
+  return health_;
+}
+
+absl::Status Database::OpenWith(const RocksDbStateStoreOptions& options,
+                                rocksdb::DBOptions db_options, Access access) {
+  rocksdb::LRUCacheOptions cache;
+  cache.capacity = options.block_cache_bytes;
+  cache.num_shard_bits = 4;
+  cache.high_pri_pool_ratio = 0.4;
+  cache_ = rocksdb::NewLRUCache(cache);
+  background_ = std::make_shared<BackgroundWork>();
+  db_options.listeners.push_back(background_);
+  if (options.env != nullptr) db_options.env = options.env;
+  db_options.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow);
+
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, TableOptions(Table::kMeta, cache_));
+  for (const Table table : kAllTables) {
+    families.emplace_back(TableName(table), TableOptions(table, cache_));
+  }
+  const std::string manifest = ManifestPath(options.directory);  // Opening makes a new one.
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      access == Access::kReadWrite
+          ? rocksdb::DB::Open(db_options, options.directory, families, &handles, &db)
+          : rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &db);
+  if (!status.ok()) {
+    return FromRocksDb(status, absl::StrCat("open the state store by ", manifest));
+  }
+  db_.reset(db);
+  CHECK_EQ(handles.size(), kTableCount + 1);
+  default_family_ = handles[0];
+  for (size_t i = 0; i < kTableCount; ++i) families_[i] = handles[i + 1];
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Database>> Database::Open(const RocksDbStateStoreOptions& options,
+                                                         Missing missing) {
+  std::shared_ptr<Database> database(new Database());
+  rocksdb::DBOptions db_options = DatabaseOptions(options.open_files_max);
+  db_options.create_if_missing = missing == Missing::kCreate;
+  db_options.create_missing_column_families = missing == Missing::kCreate;
+  RETURN_IF_ERROR(database->OpenWith(options, std::move(db_options), Access::kReadWrite));
+  return database;
+}
+
+absl::StatusOr<std::optional<std::string>> Database::ReadMetaUnopened(
+    const RocksDbStateStoreOptions& options, std::string_view key) {
+  Database database;
+  rocksdb::DBOptions db_options = DatabaseOptions(options.open_files_max);
+  db_options.info_log = std::make_shared<SilentLogger>();
+  RETURN_IF_ERROR(database.OpenWith(options, std::move(db_options), Access::kReadOnly));
+  std::string value;
+  const rocksdb::Status status = database.db()->Get(
+      rocksdb::ReadOptions(), database.family(Table::kMeta), SliceOf(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return FromRocksDb(status, "read the flush number of the state store");
+  return std::optional<std::string>(std::move(value));
+}
+
+Database::~Database() {
+  if (db_ == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
+  db_->DestroyColumnFamilyHandle(default_family_);
+}
+
+}  // namespace holdfast

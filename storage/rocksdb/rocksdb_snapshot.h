@@ -1,0 +1,45 @@
+// StateSnapshot on a RocksDB snapshot. See storage/state_store.h for the contract.
+
+#ifndef HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
+#define HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "rocksdb/options.h"
+#include "storage/rocksdb/database.h"
+#include "storage/state_store.h"
+
+namespace holdfast {
+
+class RocksDbSnapshot final : public StateSnapshot {
+ public:
+  // A view of the database as it is now. REQUIRES: no flush is running (RocksDB installs the
+  // tables of a flush one after the other; only between flushes do they agree).
+  explicit RocksDbSnapshot(std::shared_ptr<Database> database);
+  RocksDbSnapshot(const RocksDbSnapshot&) = delete;
+  RocksDbSnapshot& operator=(const RocksDbSnapshot&) = delete;
+  ~RocksDbSnapshot() override;
+
+  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override;
+  absl::Status MultiGet(
+      Table table, absl::Span<const std::string_view> keys,
+      absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override;
+  absl::StatusOr<ScanEnd> Scan(
+      Table table, const ScanRange& range,
+      absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const override;
+  absl::StatusOr<uint64_t> ApproximateSize(Table table, std::string_view begin,
+                                           std::string_view end) const override;
+
+ private:
+  rocksdb::ReadOptions Read() const;
+
+  const std::shared_ptr<Database> database_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
