@@ -45,6 +45,7 @@ QueueState* Machine::Impl::EnsureQueue(std::string_view name, OutcomeCode* code)
   if (*code != OutcomeCode::kOk) return nullptr;
   QueueRecord record;
   record.id = QueueId(globals_.next_queue++);
+  globals_changed_ = true;
   record.name = std::string(name);
   record.created = now();
   QueueState* queue = queues_.Insert(record);
