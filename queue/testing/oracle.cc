@@ -243,6 +243,7 @@ Outcome Oracle::Apply(const Command& command, LogTime now) {
   Outcome outcome = ApplyOnce(command);
   UpdateIdle();
   CollectWakeups(ready_before, open_before);
+  resumed_.clear();
   return outcome;
 }
 
@@ -697,7 +698,7 @@ void Oracle::EndPause(QueueRecord* queue) {
   if (queue->paused_until == LogTime() || queue->paused_until > now_) return;
   queue->paused_until = LogTime();
   queue->pause = LogDuration();
-  if (IsOpen(*queue) && Count(queue->id, JobState::kReady) != 0) wakeups_.insert(queue->name);
+  resumed_.insert(queue->id);
 }
 
 void Oracle::ExpireQueue(QueueRecord* queue) {
@@ -791,7 +792,7 @@ void Oracle::CollectWakeups(const std::vector<JobId>& ready_before,
                             const std::set<QueueId>& open_before) {
   for (const auto& [name, queue] : queues_) {
     if (!IsOpen(queue)) continue;
-    const bool opened = open_before.count(queue.id) == 0;
+    const bool opened = open_before.count(queue.id) == 0 || resumed_.count(queue.id) != 0;
     for (const Job& job : Range(queue.id, JobState::kReady)) {
       const bool new_ready =
           !std::binary_search(ready_before.begin(), ready_before.end(), job.id);

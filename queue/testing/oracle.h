@@ -150,6 +150,7 @@ class Oracle {
   std::map<NodeId, uint64_t> lost_incarnations_;
   std::map<std::pair<uint64_t, uint64_t>, Request> requests_;
   std::map<SessionId, Session> sessions_;
+  std::set<QueueId> resumed_;  // by this command, their pauses being over
   std::set<std::string> wakeups_;
   std::vector<Machine::EndedLease> ended_;
 };
