@@ -81,15 +81,16 @@ def holdfast_proto_library(
     """Declares a cc_library with the code generated from .proto files of this package.
 
     Files import each other by their path from `root`; code includes the result by its path from
-    the repository's root ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`, which has
-    the imports and the comments in it.
+    the repository's root ("proto/holdfast/v1/job.pb.h"). Also makes `<name>_descriptor_set.pb`,
+    which has the imports and the comments in it.
 
     Args:
       name: the cc_library.
       srcs: .proto files.
       deps: other holdfast_proto_library targets whose files are imported.
       grpc: whether to generate services too.
-      root: a folder above this package; empty: the repository's root. The same in all of `deps`.
+      root: a folder above this package, whose BUILD file has the target include_root; empty: the
+        repository's root. The same in all of `deps`.
       visibility: as everywhere.
       **kwargs: testonly, tags.
     """
@@ -120,15 +121,11 @@ def holdfast_proto_library(
         srcs = [name + "_code"],
         hdrs = [name + "_headers"],
         copts = ["-w"],
-        includes = [_up_to(root)] if root else [],
-        deps = deps + (["@grpc//:grpc++"] if grpc else ["@protobuf"]),
+        deps = deps + (["@grpc//:grpc++"] if grpc else ["@protobuf"]) +
+               (["//%s:include_root" % root] if root else []),
         visibility = visibility,
         **kwargs
     )
-
-def _up_to(root):
-    below = native.package_name()[len(root):].strip("/")
-    return "/".join([".."] * len(below.split("/"))) if below else "."
 
 def _generated(dep):
     if ":" in dep:

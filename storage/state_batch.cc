@@ -111,8 +111,9 @@ StateBatch::Row StateBatch::At(Table table, uint32_t position) const {
   uint32_t value_size = 0;
   std::memcpy(&value_size, p, sizeof(value_size));
   p += sizeof(value_size);
-  if (kind == Kind::kReference) std::memcpy(&p, p, sizeof(p));
-  row.value = std::string_view(p, value_size);
+  const char* data = p;
+  if (kind == Kind::kReference) std::memcpy(static_cast<void*>(&data), p, sizeof(data));
+  row.value = std::string_view(data, value_size);
   return row;
 }
 

@@ -18,8 +18,7 @@ StatePressure PressureOf(const StateStats& stats) {
       stats.compaction_debt_bytes >= kDebtBytesStop) {
     return StatePressure::kStop;
   }
-  if (stats.unmerged_files >= kUnmergedFilesSlow ||
-      stats.compaction_debt_bytes >= kDebtBytesSlow) {
+  if (stats.unmerged_files >= kUnmergedFilesSlow || stats.compaction_debt_bytes >= kDebtBytesSlow) {
     return StatePressure::kSlow;
   }
   return StatePressure::kNone;

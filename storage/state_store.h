@@ -84,17 +84,17 @@ class StateSnapshot {
 
 // What the store uses at this moment. All sizes in bytes.
 struct StateStats {
-  uint64_t disk_bytes = 0;           // Files in use.
+  uint64_t disk_bytes = 0;  // Files in use.
   uint64_t file_count = 0;
-  uint64_t block_cache_bytes = 0;    // Cached data, index and filter blocks.
+  uint64_t block_cache_bytes = 0;  // Cached data, index and filter blocks.
   uint64_t memtable_bytes = 0;
-  uint64_t table_reader_bytes = 0;   // Outside the block cache.
+  uint64_t table_reader_bytes = 0;     // Outside the block cache.
   uint64_t compaction_debt_bytes = 0;  // Estimated bytes still to be rewritten.
-  uint64_t unmerged_files = 0;       // Overlapping files that each read may have to consult.
-  uint64_t flushes = 0;              // Completed since open.
-  uint64_t flushed_bytes = 0;        // Keys and values of completed flushes since open.
-  uint64_t written_bytes = 0;        // Written to disk since open, by flush and compaction.
-  absl::Status health;               // The sticky error, if there is one.
+  uint64_t unmerged_files = 0;         // Overlapping files that each read may have to consult.
+  uint64_t flushes = 0;                // Completed since open.
+  uint64_t flushed_bytes = 0;          // Keys and values of completed flushes since open.
+  uint64_t written_bytes = 0;          // Written to disk since open, by flush and compaction.
+  absl::Status health;                 // The sticky error, if there is one.
 };
 
 // How hard the caller should slow down its producers. The store itself never stalls a Flush.

@@ -159,6 +159,9 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return FromErrno(absl::StrCat("create data directory ", path));
   }
+  // Its entry in the parent, too, must survive a power cut; also when an earlier start made it
+  // and did not come this far.
+  RETURN_IF_ERROR(SyncDirectory(path + "/.."));
   const std::string lock = path + "/LOCK";
   const int fd = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return FromErrno(absl::StrCat("open ", lock));

@@ -1,5 +1,6 @@
 #include "server/engine/applier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,7 +60,8 @@ absl::Status Applier::Begin() {
                                             std::string(reader.status().message())));
   }
   current_.emplace(Current{.entry = std::move(entry), .reader = *std::move(reader),
-                           .command = {}, .decoded = false, .outcomes = {}, .payloads = {}});
+                           .command = {}, .decoded = false, .outcomes = {}, .granted = {},
+                           .payloads = {}});
   current_->outcomes.reserve(current_->reader.count());
   return absl::OkStatus();
 }
@@ -98,26 +100,46 @@ void Applier::ApplyOne() {
       current.payloads.push_back({item.job, current.command.payloads[i]});
     }
   }
+  for (const Grant& grant : outcome.grants) {
+    current.granted.push_back(PayloadInMemory(grant.job.id));
+  }
   current.outcomes.push_back(std::move(outcome));
   current.decoded = false;
 }
 
-void Applier::Finish() {
+PayloadRef Applier::PayloadInMemory(JobId job) const {
+  const std::vector<Current::Payload>& fresh = current_->payloads;
+  const auto found = std::lower_bound(
+      fresh.begin(), fresh.end(), job,
+      [](const Current::Payload& payload, JobId id) { return payload.job < id; });
+  if (found != fresh.end() && found->job == job) return {current_->entry.data, found->bytes};
+  return parts_.overlay->FindPayload(job).value_or(PayloadRef());
+}
+
+void Applier::Drain() {
   parts_.machine->DrainChanges(parts_.overlay);
+  if (!current_.has_value()) return;
   for (const Current::Payload& payload : current_->payloads) {
     parts_.overlay->AttachPayload(payload.job, current_->entry.data, payload.bytes);
   }
+  current_->payloads.clear();
+}
+
+void Applier::Finish() {
+  Drain();
   applied_ = {.index = current_->entry.index,
               .term = current_->entry.term,
               .state_hash = parts_.machine->StateHash()};
   Applied applied{.position = {current_->entry.term, current_->entry.index},
-                  .outcomes = std::move(current_->outcomes)};
+                  .outcomes = std::move(current_->outcomes),
+                  .payloads = std::move(current_->granted)};
   current_.reset();
   on_applied_(std::move(applied));
 }
 
 absl::Status Applier::FetchNow(const Needs& needs) {
   ASSIGN_OR_RETURN(Loaded fetched, FetchNeeds(*snapshot_, parts_.shard, needs));
+  Drain();  // so that what this entry has deleted is left out
   std::optional<Loaded> loaded =
       FilterLoaded(std::move(fetched), parts_.overlay->releases(), *parts_.overlay);
   parts_.machine->Load(*std::move(loaded));
@@ -140,6 +162,7 @@ void Applier::Fetch(Needs needs, Purpose purpose) {
 void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs, Purpose purpose) {
   if (failed_) return;
   if (!loaded.ok()) return Fail(loaded.status());
+  Drain();  // so that what the current entry has deleted is left out
   std::optional<Loaded> current =
       FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
   if (!current.has_value()) return Fetch(std::move(needs), purpose);

@@ -7,7 +7,8 @@
 //                                  Apply ─▶ … ─▶ drain changes into the overlay ─▶ on_applied
 //
 // An entry is applied whole before the next one begins; while rows are awaited, only this shard
-// waits. Changes are drained at the end of each entry, so the overlay is always as of applied().
+// waits. Changes are drained into the overlay at the end of each entry, and within one before
+// rows are loaded: so the overlay is as of applied() unless mid_entry().
 //
 // Thread-safety: loop-bound to the executor. Ownership: all pointers outlive it; tasks that it
 // has posted must have run, or been dropped, before it is destroyed.
@@ -27,6 +28,7 @@
 #include "queue/machine.h"
 #include "replication/replicated_log.h"
 #include "server/codec/entry_codec.h"
+#include "server/codec/payload_ref.h"
 #include "server/codec/row_codec.h"
 #include "server/engine/overlay/cold_reader.h"
 #include "server/engine/overlay/dirty_overlay.h"
@@ -48,6 +50,9 @@ class Applier {
   struct Applied {
     LogPosition position;
     std::vector<Outcome> outcomes;
+    // Of all grants of all outcomes, in order, as of the grant: a later command of the same entry
+    // may have ended the job. Empty for payloads that are in the store.
+    std::vector<PayloadRef> payloads;
   };
   using OnApplied = std::function<void(Applied)>;
   // An entry or a stored row cannot be read: nothing is applied any more.
@@ -64,6 +69,10 @@ class Applier {
   const AppliedRow& applied() const { return applied_; }
   // Log time of the last entry applied.
   LogTime log_time() const { return parts_.machine->now(); }
+  // Moves what has changed into the overlay. Before every FilterLoaded.
+  void Drain();
+  // A part of an entry is applied, and rows for the rest are awaited.
+  bool mid_entry() const { return current_.has_value(); }
   // Entries that wait to be applied.
   size_t backlog() const { return entries_.size(); }
 
@@ -80,11 +89,12 @@ class Applier {
     DecodedCommand command;
     bool decoded = false;  // `command` is read and not yet applied
     std::vector<Outcome> outcomes;
+    std::vector<PayloadRef> granted;
     struct Payload {
       JobId job;
       std::string_view bytes;
     };
-    std::vector<Payload> payloads;
+    std::vector<Payload> payloads;  // enqueued since the last Drain, by rising id
   };
   enum class Mode : uint8_t { kAsynchronous, kBlocking };
   enum class Purpose : uint8_t { kCommand, kRefill };
@@ -94,6 +104,7 @@ class Applier {
   // Applies commands of the current entry; false if rows are awaited.
   absl::StatusOr<bool> ApplyCommands(Mode mode);
   void ApplyOne();
+  PayloadRef PayloadInMemory(JobId job) const;
   void Finish();
   absl::Status FetchNow(const Needs& needs);
   void Fetch(Needs needs, Purpose purpose);

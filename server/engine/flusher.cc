@@ -82,8 +82,10 @@ std::vector<Shard::Frozen> Flusher::FreezeAll(std::vector<ShardOnLoop>* frozen_s
   absl::BlockingCounter left(static_cast<int>(shards_.size()));
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards_[i].loop->Post([&all, &left, i, shard = shards_[i].shard] {
-      if (shard->NeedsFlush()) all[i] = shard->Freeze();
-      left.DecrementCount();
+      shard->Freeze([&all, &left, i](Shard::Frozen frozen) {
+        all[i] = std::move(frozen);
+        left.DecrementCount();
+      });
     });
   }
   left.Wait();

@@ -30,7 +30,7 @@
 #include "server/engine/admission.h"
 #include "server/engine/engine.h"
 #include "server/engine/flusher.h"
-#include "server/engine/holder_table.h"
+#include "server/engine/holder_registry.h"
 #include "server/engine/loop_thread.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
@@ -94,7 +94,7 @@ class NodeEngine {
 
   std::atomic<uint64_t> overlay_bytes_{0};
   std::atomic<Flusher*> notes_{nullptr};  // flusher_ once it runs
-  HolderTable holders_;
+  HolderRegistry holders_;
   std::unique_ptr<LogWriter> log_writer_;
   std::vector<std::unique_ptr<LoopThread>> readers_;
   std::vector<std::unique_ptr<LoopThread>> loops_;

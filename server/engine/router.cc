@@ -75,7 +75,7 @@ Refs Pick(const Refs& refs, const std::vector<size_t>& places) {
 
 }  // namespace
 
-Router::Router(std::vector<ShardOnLoop> shards, HolderTable* holders,
+Router::Router(std::vector<ShardOnLoop> shards, HolderRegistry* holders,
                const Admission::Limits& limits, const EngineInfo& info)
     : shards_(std::move(shards)), holders_(holders), admission_(limits), info_(info) {
   CHECK_EQ(shards_.size(), size_t{info.shards});

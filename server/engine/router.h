@@ -22,7 +22,7 @@
 #include "server/engine/admission.h"
 #include "server/engine/engine.h"
 #include "server/engine/flusher.h"
-#include "server/engine/holder_table.h"
+#include "server/engine/holder_registry.h"
 #include "server/engine/multi_reserve.h"
 #include "server/engine/shard.h"
 
@@ -30,7 +30,7 @@ namespace holdfast {
 
 class Router final : public Engine {
  public:
-  Router(std::vector<ShardOnLoop> shards, HolderTable* holders, const Admission::Limits& limits,
+  Router(std::vector<ShardOnLoop> shards, HolderRegistry* holders, const Admission::Limits& limits,
          const EngineInfo& info);
   ~Router() override;
 
@@ -62,7 +62,7 @@ class Router final : public Engine {
   void AskAllQueues(const QueueListQuery& query, QueryDone done);
 
   const std::vector<ShardOnLoop> shards_;
-  HolderTable* const holders_;
+  HolderRegistry* const holders_;
   Admission admission_;
   const EngineInfo info_;
   std::atomic<bool> serving_{false};

@@ -246,12 +246,17 @@ void Shard::OnApplied(Applier::Applied applied) {
   Refuse(std::move(lost), absl::UnavailableError("another leader took over"));
   if (!slots.empty()) {
     CHECK_EQ(slots.size(), applied.outcomes.size());
+    auto payload = std::make_move_iterator(applied.payloads.begin());
     for (size_t i = 0; i < slots.size(); ++i) {
-      Answer(std::move(slots[i]), std::move(applied.outcomes[i]));
+      const auto end = payload + static_cast<ptrdiff_t>(applied.outcomes[i].grants.size());
+      Answer(std::move(slots[i]), std::move(applied.outcomes[i]),
+             std::vector<PayloadRef>(payload, end));
+      payload = end;
     }
   }
   Wake();
   RunBarriers();
+  if (freeze_) Freeze(std::exchange(freeze_, nullptr));
   if (!recovering_) {
     applier_->Refill();
     if (leading_) SchedulePump();
@@ -267,18 +272,15 @@ void Shard::AccountOverlay() {
 
 // --- Answers.
 
-void Shard::Answer(Proposer::Slot slot, Outcome outcome) {
-  if (slot.waiter != nullptr) return AnswerReserve(std::move(slot.waiter), std::move(outcome));
-  if (!slot.done) return;
-  if (!outcome.grants.empty()) return Deliver(std::move(outcome), std::move(slot.done));
-  ExecuteResult result;
-  result.outcome = std::move(outcome);
-  std::move(slot.done)(std::move(result));
+void Shard::Answer(Proposer::Slot slot, Outcome outcome, std::vector<PayloadRef> payloads) {
+  if (slot.waiter != nullptr) {
+    return AnswerReserve(std::move(slot.waiter), std::move(outcome), std::move(payloads));
+  }
+  if (slot.done) Deliver(std::move(outcome), std::move(payloads), std::move(slot.done));
 }
 
-void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome) {
-  if (!outcome.grants.empty()) {
-    if (!waiter->cancelled) return Deliver(std::move(outcome), std::move(waiter->done));
+void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads) {
+  if (!outcome.grants.empty() && waiter->cancelled) {
     ReturnUndelivered(outcome);
     return std::move(waiter->done)(NothingReady());
   }
@@ -289,9 +291,7 @@ void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome) {
       waiters_.size() < options_.waiters_max) {
     return waiters_.Park(std::move(waiter));
   }
-  ExecuteResult result;
-  result.outcome = std::move(outcome);
-  std::move(waiter->done)(std::move(result));
+  Deliver(std::move(outcome), std::move(payloads), std::move(waiter->done));
 }
 
 void Shard::ReturnUndelivered(const Outcome& outcome) {
@@ -302,20 +302,17 @@ void Shard::ReturnUndelivered(const Outcome& outcome) {
   proposer_.SubmitInternal({.request = {}, .body = std::move(command)});
 }
 
-void Shard::Deliver(Outcome outcome, ExecuteDone done) {
+void Shard::Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done) {
   ExecuteResult result;
-  result.payloads.resize(outcome.grants.size());
   std::vector<PayloadQuery> cold;
   std::vector<size_t> cold_places;
   for (size_t i = 0; i < outcome.grants.size(); ++i) {
+    if (payloads[i].owner != nullptr) continue;
     const Job& job = outcome.grants[i].job;
-    if (std::optional<PayloadRef> payload = overlay_.FindPayload(job.id); payload.has_value()) {
-      result.payloads[i] = *std::move(payload);
-    } else {
-      cold.push_back({job.id, job.payload_size_bytes, job.payload_digest});
-      cold_places.push_back(i);
-    }
+    cold.push_back({job.id, job.payload_size_bytes, job.payload_digest});
+    cold_places.push_back(i);
   }
+  result.payloads = std::move(payloads);
   result.outcome = std::move(outcome);
   if (cold.empty()) return std::move(done)(std::move(result));
   parts_.reader->Post([this, snapshot = applier_->snapshot(), cold = std::move(cold),
@@ -354,14 +351,16 @@ void Shard::Wake() {
 
 // --- Flushing.
 
-bool Shard::NeedsFlush() const {
-  return !overlay_.has_frozen() && applier_ != nullptr && applier_->applied().index > flushed_;
-}
-
-Shard::Frozen Shard::Freeze() {
+void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
   CHECK(parts_.executor->IsCurrent());
+  CHECK(!overlay_.has_frozen());
+  if (applier_->mid_entry()) {
+    freeze_ = std::move(done);
+    return;
+  }
+  if (applier_->applied().index <= flushed_) return std::move(done)(Frozen());
   frozen_ = applier_->applied().index;
-  return {.generation = overlay_.Freeze(), .applied = applier_->applied()};
+  std::move(done)({.generation = overlay_.Freeze(), .applied = applier_->applied()});
 }
 
 std::shared_ptr<const Generation> Shard::Flushed() {

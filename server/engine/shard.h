@@ -30,7 +30,7 @@
 #include "replication/replicated_log.h"
 #include "server/engine/applier.h"
 #include "server/engine/engine.h"
-#include "server/engine/holder_table.h"
+#include "server/engine/holder_registry.h"
 #include "server/engine/log_clock.h"
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
@@ -68,7 +68,7 @@ class Shard final : public LogObserver {
     Executor* executor = nullptr;
     Executor* reader = nullptr;  // where blocking reads run
     const StateStore* store = nullptr;
-    HolderTable* holders = nullptr;
+    HolderRegistry* holders = nullptr;
     std::atomic<uint64_t>* overlay_bytes = nullptr;  // of all shards of the node
     std::function<void(const absl::Status&)> on_fatal;
     std::function<void()> on_dirty;    // overlay_bytes has grown
@@ -101,9 +101,9 @@ class Shard final : public LogObserver {
     std::shared_ptr<const Generation> generation;
     AppliedRow applied;
   };
-  // Has applied something that the store does not have. REQUIRES for Freeze: no frozen one.
-  bool NeedsFlush() const;
-  Frozen Freeze();
+  // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
+  // with no generation if there is nothing. REQUIRES: the one before was Flushed().
+  void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
 
@@ -127,10 +127,11 @@ class Shard final : public LogObserver {
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
-  void Answer(Proposer::Slot slot, Outcome outcome);
-  void AnswerReserve(WaiterPtr waiter, Outcome outcome);
-  // Adds the payloads of the grants, from memory or the store, and calls `done`.
-  void Deliver(Outcome outcome, ExecuteDone done);
+  // `payloads`: of the outcome's grants, empty where they are in the store.
+  void Answer(Proposer::Slot slot, Outcome outcome, std::vector<PayloadRef> payloads);
+  void AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads);
+  // Reads the payloads that are missing and calls `done`.
+  void Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Wake();
   void EndLateWaiters();
@@ -170,6 +171,7 @@ class Shard final : public LogObserver {
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
   LogIndex flushed_;
   LogIndex frozen_;
+  absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
   uint64_t accounted_bytes_ = 0;
   // Queries that wait until an index is applied.
   std::multimap<LogIndex, absl::AnyInvocable<void(const absl::Status&) &&>> barriers_;

@@ -113,6 +113,7 @@ void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {
     parts_.executor->Post([this, query, found, releases, loaded = std::move(loaded),
                            done = std::move(done)]() mutable {
       if (!loaded.ok()) return std::move(done)(Failure(loaded.status()));
+      applier_->Drain();
       const std::optional<Loaded> current =
           FilterLoaded(*std::move(loaded), releases, overlay_);
       // It has changed meanwhile: look again, where the change is.
@@ -154,6 +155,7 @@ void Shard::ListDurable(JobListQuery query, SetRef set, QueryDone done) {
     parts_.executor->Post([this, query = std::move(query), set, from, releases,
                            loaded = std::move(loaded), done = std::move(done)]() mutable {
       if (!loaded.ok()) return std::move(done)(Failure(loaded.status()));
+      applier_->Drain();
       std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, overlay_);
       const QueueRecord* queue = machine_.FindQueue(query.queue);
       if (!current.has_value() || queue == nullptr ||

@@ -92,8 +92,7 @@ class FaultySnapshot final : public StateSnapshot {
   FaultySnapshot(std::shared_ptr<FaultyStateDisk::State> state, uint64_t epoch)
       : state_(std::move(state)), epoch_(epoch), rows_(state_->rows().Snapshot()) {}
 
-  absl::StatusOr<std::optional<std::string>> Get(Table table,
-                                                 std::string_view key) const override {
+  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override {
     RETURN_IF_ERROR(state_->Begin(StateOperation::kGet, epoch_));
     return rows_->Get(table, key);
   }

@@ -78,13 +78,11 @@ class MemoryStateStore::Rows {
     Copied copied;
     absl::ReaderMutexLock lock(&mutex_);
     const TableRows& rows = tables_[static_cast<size_t>(table)];
-    for (auto it = rows.lower_bound(range.begin); it != rows.end() && it->first < range.end;
-         ++it) {
+    for (auto it = rows.lower_bound(range.begin); it != rows.end() && it->first < range.end; ++it) {
       const Version* version = VisibleAt(it->second, flush);
       if (version == nullptr) continue;
       const uint64_t bytes = copied.end.bytes + it->first.size() + version->value.size();
-      if (copied.end.rows > 0 &&
-          (copied.end.rows >= range.rows_max || bytes > range.bytes_max)) {
+      if (copied.end.rows > 0 && (copied.end.rows >= range.rows_max || bytes > range.bytes_max)) {
         copied.end.reached_end = false;
         copied.end.next = it->first;
         break;
@@ -169,7 +167,7 @@ class MemoryStateStore::Rows {
   uint64_t flush_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t flushed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t row_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::multiset<uint64_t> pinned_ ABSL_GUARDED_BY(mutex_);      // Flushes that snapshots read.
+  std::multiset<uint64_t> pinned_ ABSL_GUARDED_BY(mutex_);  // Flushes that snapshots read.
   std::deque<Superseded> garbage_ ABSL_GUARDED_BY(mutex_);  // In order of flush.
 };
 
@@ -183,8 +181,7 @@ class MemorySnapshot final : public StateSnapshot {
   MemorySnapshot& operator=(const MemorySnapshot&) = delete;
   ~MemorySnapshot() override { rows_->Unpin(flush_); }
 
-  absl::StatusOr<std::optional<std::string>> Get(Table table,
-                                                 std::string_view key) const override {
+  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override {
     return rows_->Get(table, key, flush_);
   }
 

@@ -28,8 +28,6 @@ struct Run {
   bool IsLong() const { return bytes >= kLongRunBytes || rows.end - rows.begin >= kLongRunRows; }
 };
 
-
-
 class FileWriter {
  public:
   FileWriter(const rocksdb::Options& options, std::string path)

@@ -34,8 +34,7 @@ inline std::string_view ViewOf(const rocksdb::Slice& s) { return {s.data(), s.si
 class BackgroundWork final : public rocksdb::EventListener {
  public:
   void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& info) override;
-  void OnBackgroundError(rocksdb::BackgroundErrorReason reason,
-                         rocksdb::Status* status) override;
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override;
 
   uint64_t compacted_bytes() const { return compacted_bytes_.load(std::memory_order_relaxed); }
   // The first background error; OK if there was none.
@@ -67,6 +66,9 @@ class Database {
   // The manifest that CURRENT names (RocksDB's errors about it do not); CURRENT itself if none.
   static std::string ManifestPath(const std::string& directory);
 
+  // FromRocksDb, and the message names the damaged files.
+  absl::Status Error(const rocksdb::Status& status, const std::string& what) const;
+
   rocksdb::DB* db() const { return db_.get(); }
   rocksdb::ColumnFamilyHandle* family(Table table) const {
     return families_[static_cast<size_t>(table)];
@@ -79,6 +81,7 @@ class Database {
   absl::Status OpenWith(const RocksDbStateStoreOptions& options, rocksdb::DBOptions db_options,
                         Access access);
 
+  std::string directory_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<BackgroundWork> background_;
   std::unique_ptr<rocksdb::DB> db_;

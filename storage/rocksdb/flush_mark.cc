@@ -120,10 +120,10 @@ absl::Status FlushMark::Read() {
     const std::optional<Slot> slot = ParseSlot(std::string_view(bytes + offset, kSlotSize));
     if (!slot.has_value()) continue;
     if (slot->format_version != kFormatVersion) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the state store has format version ", slot->format_version, " (", path_,
-          "); this program reads and writes version ", kFormatVersion,
-          ": use the program that wrote it, or one that knows how to convert it"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("the state store has format version ", slot->format_version, " (", path_,
+                       "); this program reads and writes version ", kFormatVersion,
+                       ": use the program that wrote it, or one that knows how to convert it"));
     }
     found = true;
     if (slot->flush_number > flush_number_) flush_number_ = slot->flush_number;

@@ -6,17 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "storage/rocksdb/status.h"
 
 namespace holdfast {
 namespace {
 
 // RocksDB looks keys up in groups of 32; more at once only pins more blocks.
 constexpr size_t kKeysAtOnce = 128;
-
-absl::Status ReadError(const rocksdb::Status& status, Table table) {
-  return FromRocksDb(status, absl::StrCat("read table ", TableName(table), " of the state store"));
-}
 
 }  // namespace
 
@@ -26,6 +21,11 @@ RocksDbSnapshot::RocksDbSnapshot(std::shared_ptr<Database> database)
 }
 
 RocksDbSnapshot::~RocksDbSnapshot() { database_->db()->ReleaseSnapshot(snapshot_); }
+
+absl::Status RocksDbSnapshot::ReadError(const rocksdb::Status& status, Table table) const {
+  return database_->Error(status,
+                          absl::StrCat("read table ", TableName(table), " of the state store"));
+}
 
 rocksdb::ReadOptions RocksDbSnapshot::Read() const {
   rocksdb::ReadOptions options;
@@ -111,8 +111,8 @@ absl::StatusOr<uint64_t> RocksDbSnapshot::ApproximateSize(Table table, std::stri
   uint64_t size = 0;
   rocksdb::SizeApproximationOptions options;
   options.include_files = true;
-  const rocksdb::Status status = database_->db()->GetApproximateSizes(
-      options, database_->family(table), &range, 1, &size);
+  const rocksdb::Status status =
+      database_->db()->GetApproximateSizes(options, database_->family(table), &range, 1, &size);
   if (!status.ok()) return ReadError(status, table);
   return size;
 }

@@ -35,6 +35,7 @@ class RocksDbSnapshot final : public StateSnapshot {
 
  private:
   rocksdb::ReadOptions Read() const;
+  absl::Status ReadError(const rocksdb::Status& status, Table table) const;
 
   const std::shared_ptr<Database> database_;
   const rocksdb::Snapshot* const snapshot_;

@@ -27,15 +27,15 @@
 namespace holdfast {
 namespace {
 
-// Keys of the store itself, in Table::kMeta.
-constexpr std::string_view kReservedPrefix = "\xff\xff\xff\xff";
-constexpr std::string_view kFlushNumberKey = "\xff\xff\xff\xff"
-                                             "flush";
+// The key of the store itself, in Table::kMeta; beyond the caller's, which begin with a shard.
+constexpr std::string_view kFlushNumberKey =
+    "\xff\xff\xff\xff"
+    "flush";
 // Fewer deletions than this in a file are left to RocksDB's ordinary compaction.
 constexpr uint64_t kDeletesWorthCompacting = 4096;
 // A range is compacted at once if at least one in this many of its rows has been deleted.
 constexpr uint64_t kRowsPerDelete = 4;
-// No row is smaller on disk than this share of a deletion's bytes says it is (see IsDense).
+// A range with more bytes than this for each deletion is not looked at file by file.
 constexpr uint64_t kBytesPerDeleteMax = 16 << 10;
 
 using TableFiles = std::array<std::vector<BatchFile>, kTableCount>;
@@ -50,9 +50,8 @@ class RocksDbStateStore final : public StateStore {
         flush_number_(flush_number),
         published_(std::make_shared<RocksDbSnapshot>(database_)) {
     for (const Table table : kAllTables) {
-      write_options_[static_cast<size_t>(table)] =
-          rocksdb::Options(database_->db()->GetDBOptions(),
-                           database_->db()->GetOptions(database_->family(table)));
+      write_options_[static_cast<size_t>(table)] = rocksdb::Options(
+          database_->db()->GetDBOptions(), database_->db()->GetOptions(database_->family(table)));
     }
   }
 
@@ -124,11 +123,9 @@ absl::StatusOr<TableFiles> RocksDbStateStore::WriteFiles(const StateBatch& batch
   for (const Table table : kAllTables) {
     const auto i = static_cast<size_t>(table);
     ASSIGN_OR_RETURN(
-        files[i],
-        WriteBatchFiles(write_options_[i], batch, table,
-                        table == Table::kMeta ? &flush_row : nullptr,
-                        absl::StrCat(incoming_, "/", flush_number_ + 1, "-", TableName(table),
-                                     "-")));
+        files[i], WriteBatchFiles(
+                      write_options_[i], batch, table, table == Table::kMeta ? &flush_row : nullptr,
+                      absl::StrCat(incoming_, "/", flush_number_ + 1, "-", TableName(table), "-")));
   }
   return files;
 }
@@ -147,8 +144,8 @@ absl::Status RocksDbStateStore::Ingest(const TableFiles& files) {
     argument.options.write_global_seqno = false;
     arguments.push_back(std::move(argument));
   }
-  return FromRocksDb(database_->db()->IngestExternalFiles(arguments),
-                     "add a flush to the state store");
+  return database_->Error(database_->db()->IngestExternalFiles(arguments),
+                          "add a flush to the state store");
 }
 
 // Readers see the flush from here on. Until now `published_` pinned the state before it, which
@@ -198,8 +195,7 @@ bool RocksDbStateStore::IsDense(Table table, const BatchFile& file) const {
   }
   // Files reach beyond the range: count only the share of their rows that lies in it.
   const uint64_t rows_in_range = bytes <= size ? rows : rows * size / bytes;
-  return std::max(file.deletes, std::min(deletes, rows_in_range)) * kRowsPerDelete >=
-         rows_in_range;
+  return std::max(file.deletes, std::min(deletes, rows_in_range)) * kRowsPerDelete >= rows_in_range;
 }
 
 void RocksDbStateStore::ReclaimDeleted(const TableFiles& files) const {
@@ -210,8 +206,8 @@ void RocksDbStateStore::ReclaimDeleted(const TableFiles& files) const {
       const rocksdb::Slice first(file.first);
       const rocksdb::Slice last(file.last);
       // Only a hint: if it fails, ordinary compaction reclaims the rows later.
-      rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(table),
-                                                 &first, &last)
+      rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(table), &first,
+                                                 &last)
           .PermitUncheckedError();
     }
   }
@@ -224,8 +220,8 @@ uint64_t Property(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, const st
 
 uint64_t FilesAtLevel(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, int level) {
   std::string text;
-  if (!db->GetProperty(
-          family, absl::StrCat(rocksdb::DB::Properties::kNumFilesAtLevelPrefix, level), &text)) {
+  if (!db->GetProperty(family, absl::StrCat(rocksdb::DB::Properties::kNumFilesAtLevelPrefix, level),
+                       &text)) {
     return 0;
   }
   return std::strtoull(text.c_str(), nullptr, 10);
@@ -267,8 +263,7 @@ absl::Status EmptyIncoming(const std::string& path) {
 }
 
 // The number of the last flush that the tables have. Refuses tables older than `least`.
-absl::StatusOr<uint64_t> ReadFlushNumber(const RocksDbStateStoreOptions& options,
-                                         uint64_t least) {
+absl::StatusOr<uint64_t> ReadFlushNumber(const RocksDbStateStoreOptions& options, uint64_t least) {
   const std::string manifest = Database::ManifestPath(options.directory);
   ASSIGN_OR_RETURN(const std::optional<std::string> value,
                    Database::ReadMetaUnopened(options, kFlushNumberKey));
@@ -276,15 +271,15 @@ absl::StatusOr<uint64_t> ReadFlushNumber(const RocksDbStateStoreOptions& options
   if (value.has_value()) {
     ByteReader reader(*value);
     if (!reader.Fixed64(&number) || !reader.Done()) {
-      return absl::DataLossError(absl::StrCat(
-          "the flush number of the state store is malformed in ", options.directory));
+      return absl::DataLossError(
+          absl::StrCat("the flush number of the state store is malformed in ", options.directory));
     }
   }
   if (number < least) {
-    return absl::DataLossError(absl::StrCat(
-        "the state store has lost flushes: its tables are as of flush ", number, ", but ",
-        options.directory, "/FLUSHED says that flush ", least, " was complete: the end of ",
-        manifest, " is damaged"));
+    return absl::DataLossError(
+        absl::StrCat("the state store has lost flushes: its tables are as of flush ", number,
+                     ", but ", options.directory, "/FLUSHED says that flush ", least,
+                     " was complete: the end of ", manifest, " is damaged"));
   }
   return number;
 }
@@ -296,8 +291,7 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(
   std::error_code error;
   std::filesystem::create_directory(options.directory, error);
   if (error) {
-    return FromErrno(error.value(), "create the directory of the state store",
-                     options.directory);
+    return FromErrno(error.value(), "create the directory of the state store", options.directory);
   }
   ASSIGN_OR_RETURN(std::unique_ptr<FlushMark> mark, FlushMark::Open(options.directory));
   // Before the first flush there is nothing to lose, and a crash may have left half a database.
@@ -306,9 +300,9 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(
   if (!is_new) {
     ASSIGN_OR_RETURN(flush_number, ReadFlushNumber(options, mark->flush_number()));
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<Database> database,
-                   Database::Open(options, is_new ? Database::Missing::kCreate
-                                                  : Database::Missing::kRefuse));
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<Database> database,
+      Database::Open(options, is_new ? Database::Missing::kCreate : Database::Missing::kRefuse));
   if (is_new) {
     // A flush may have been completed but for its mark.
     ASSIGN_OR_RETURN(flush_number, ReadFlushNumber(options, 0));

@@ -275,8 +275,8 @@ class Bench {
     const auto start = std::chrono::steady_clock::now();
     work();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    std::printf("%-24s %8.3f s %10.0f /s  rss %4lu peak %4lu MB  wrote %6lu MB", name,
-                took.count(), static_cast<double>(count) / took.count(),
+    std::printf("%-24s %8.3f s %10.0f /s  rss %4lu peak %4lu MB  wrote %6lu MB", name, took.count(),
+                static_cast<double>(count) / took.count(),
                 ProcField("/proc/self/status", "VmRSS:") >> 10,
                 ProcField("/proc/self/status", "VmHWM:") >> 10,
                 (ProcField("/proc/self/io", "write_bytes:") - written) >> 20);
@@ -301,8 +301,9 @@ class Bench {
 
 int Main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: state_store_bench DIRECTORY [JOBS] [JOBS_PER_FLUSH] [PASSES] "
-                         "[ingest|memtable] [SHARDS]\n");
+    std::fprintf(stderr,
+                 "usage: state_store_bench DIRECTORY [JOBS] [JOBS_PER_FLUSH] [PASSES] "
+                 "[ingest|memtable] [SHARDS]\n");
     return 2;
   }
   Settings settings{.directory = argv[1]};

@@ -15,8 +15,8 @@ bool Says(const rocksdb::Status& status, int error) {
 }
 
 absl::StatusCode CodeOf(const rocksdb::Status& status) {
-  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit || Says(status, ENOSPC) ||
-      Says(status, EDQUOT)) {
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit ||
+      Says(status, ENOSPC) || Says(status, EDQUOT)) {
     return absl::StatusCode::kResourceExhausted;
   }
   if (status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound() ||
@@ -42,8 +42,8 @@ absl::Status FromErrno(int error, const std::string& what, const std::string& pa
   absl::StatusCode code = absl::StatusCode::kInternal;
   if (error == ENOSPC || error == EDQUOT) code = absl::StatusCode::kResourceExhausted;
   if (error == EROFS) code = absl::StatusCode::kUnavailable;
-  return absl::Status(
-      code, absl::StrCat("could not ", what, ": ", path, ": ", std::strerror(error)));
+  return absl::Status(code,
+                      absl::StrCat("could not ", what, ": ", path, ": ", std::strerror(error)));
 }
 
 }  // namespace holdfast

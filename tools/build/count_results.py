@@ -2,15 +2,16 @@
 
 For each command NAME the folder has NAME.json, Bazel's build events, and NAME.status, its exit
 status. Prints what failed, then "N passed, N failed"; the exit status is 1 if anything failed.
-A command that failed without a failed test (it did not build) is one failure.
+A command that did not build all it should is one failure more.
 """
 
 import json
 import pathlib
 import sys
 
-# Exit status of `bazel test` for: no test was found.
-NO_TESTS = 4
+# Exit statuses of Bazel that the results of the tests tell all about: all well, a test failed,
+# no test was found. Any other says that something was not built.
+_TOLD_BY_RESULTS = (0, 3, 4)
 
 
 def read_events(path):
@@ -36,7 +37,7 @@ def count(name, events, status):
             passed += 1
         else:
             failures.append(f"{name}: {event['id']['testSummary']['label']}: {result}")
-    if status not in (0, NO_TESTS) and not failures:
+    if status not in _TOLD_BY_RESULTS:
         failures.append(f"{name}: bazel ended with {status}")
     return passed, failures
 

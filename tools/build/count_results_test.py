@@ -51,6 +51,11 @@ class CountResults(unittest.TestCase):
         self.assertEqual((status, lines),
                          (1, ["clang: bazel ended with 1", "1 passed, 1 failed"]))
 
+    def test_a_failed_test_does_not_hide_that_something_was_not_built(self):
+        _, lines = self.run_main({"usual": ([summary("//a", "FAILED")], 1)})
+        self.assertEqual(lines, ["usual: //a: FAILED", "usual: bazel ended with 1",
+                                 "0 passed, 2 failed"])
+
     def test_nothing_run_is_a_failure(self):
         status, lines = self.run_main({"usual": ([], 4)})
         self.assertEqual((status, lines), (1, ["no test was run", "0 passed, 1 failed"]))

@@ -20,13 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-
-extern "C" {
-void AnnotateIgnoreReadsBegin(const char* file, int line);
-void AnnotateIgnoreReadsEnd(const char* file, int line);
-void AnnotateIgnoreWritesBegin(const char* file, int line);
-void AnnotateIgnoreWritesEnd(const char* file, int line);
-}
+#include "tools/build/tsan_ignore.h"
 
 namespace {
 
@@ -37,19 +31,7 @@ using absl::Duration;
 using absl::Mutex;
 using absl::Notification;
 using absl::Time;
-
-// While it lives, accesses of this thread are not recorded.
-class IgnoreAccesses {
- public:
-  IgnoreAccesses() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~IgnoreAccesses() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
-};
+using holdfast::IgnoreAccesses;
 
 // What happened before on this address happened before what follows.
 void Acquire(const void* address) { __tsan_acquire(const_cast<void*>(address)); }

@@ -18,7 +18,7 @@ def _name_problems(path):
         yield f"{path}: '{word}' says nothing; name it for what it does"
     if not _SNAKE.match(stem):
         yield f"{path}: file names are snake_case"
-    if stem.endswith(("_tests", "_unittest", "_benchmark", "_fuzzer")) or stem.startswith("test_"):
+    if stem.endswith(("_tests", "_unittest", "_benchmark", "_fuzzer")):
         yield f"{path}: tests end in _test, fuzz targets in _fuzz, benchmarks in _bench"
 
 

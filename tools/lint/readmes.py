@@ -56,9 +56,14 @@ def _mentions(text):
 
 
 def _path_exists(tree, readme, path):
-    """Whether a path in a document exists, from the root or from the document's folder."""
+    """Whether a path in a document exists: from the root, or anywhere below its folder."""
+    path = re.sub(r"(\.grpc)?\.pb\.h$", ".proto", path)  # Generated from it.
     folder = readme.rpartition("/")[0]
-    return tree.has(path) or tree.has(f"{folder}/{path}" if folder else path)
+    if tree.has(path):
+        return True
+    ending = "/" + path.rstrip("/")
+    names = tree.folders() if path.endswith("/") else tree.paths()
+    return any(("/" + name).endswith(ending) and name.startswith(folder) for name in names)
 
 
 def _resolve(readme, link):

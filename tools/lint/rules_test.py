@@ -178,6 +178,9 @@ class Words(RuleTest):
                      "TEST(A, DIS" + "ABLED_B) {}"):
             self.assert_caught(words, {"queue/a_test.cc": text}, "queue/a_test.cc:1")
 
+    def test_a_crash_test_may_draw_the_moment_of_a_kill(self):
+        self.assert_clean(words, {"queue/a_test.cc": "u" + "sleep(n);  // Chooses the moment.\n"})
+
     def test_paths_of_one_machine_are_caught(self):
         for path in ("/wo" + "rk/main", "/ro" + "ot/.cache", "/ho" + "me/me/x"):
             self.assert_caught(words, {"tools/run": f"cd {path}\n"}, "one machine")
@@ -229,6 +232,9 @@ class Readmes(RuleTest):
             "README.md": self.readme("`tools/run --demo`, `queue/job.h`, `queue/`",
                                      "[a](docs/api.md)",
                                      "[b](https://example.org/docs/b.md)")})
+        self.assert_clean(readmes, {
+            "proto/README.md": self.readme("`job.proto`, `v1/`, `proto/v1/job.pb.h`"),
+            "proto/v1/job.proto": ""})
         for text in ("`tools/fun`", "`queue/jab.h`", "`quoue/`", "[a](docs/apo.md)"):
             self.assert_caught(readmes, files | {"README.md": self.readme(text)}, "no such file")
         self.assert_caught(readmes, files | {"docs/api.md": "see `queue/jab.h`\n"}, "docs/api.md")

@@ -197,10 +197,22 @@ absl::StatusOr<Loaded> FetchNeeds(const StateSnapshot& snapshot, ShardId shard,
 std::optional<Loaded> FilterLoaded(Loaded loaded, uint64_t releases, const DirtyOverlay& overlay) {
   if (releases != overlay.releases()) return std::nullopt;
   const auto is_dirty_job = [&](const Job& job) { return overlay.IsDirty(job.id); };
+  // Rows of deleted jobs and dedup entries are answered as absent: the machine may ask for them
+  // by name without remembering that they are gone.
+  std::erase_if(loaded.absent_jobs,
+                [&](JobId id) { return overlay.IsDirty(id) && !overlay.IsGone(id); });
+  for (const Job& job : loaded.jobs) {
+    if (overlay.IsGone(job.id)) loaded.absent_jobs.push_back(job.id);
+  }
   std::erase_if(loaded.jobs, is_dirty_job);
-  std::erase_if(loaded.absent_jobs, [&](JobId id) { return overlay.IsDirty(id); });
-  std::erase_if(loaded.dedups,
-                [&](const Loaded::Dedup& d) { return overlay.IsDirty(d.queue, d.key); });
+  for (Loaded::Dedup& dedup : loaded.dedups) {
+    if (!overlay.IsGone(dedup.queue, dedup.key)) continue;
+    dedup.found = false;
+    dedup.record = DedupRecord();
+  }
+  std::erase_if(loaded.dedups, [&](const Loaded::Dedup& d) {
+    return overlay.IsDirty(d.queue, d.key) && !overlay.IsGone(d.queue, d.key);
+  });
   for (Loaded::Scan& scan : loaded.scans) {
     std::erase_if(scan.jobs, is_dirty_job);
     std::erase_if(scan.dedups,

@@ -43,8 +43,10 @@ namespace holdfast {
 absl::StatusOr<Loaded> FetchNeeds(const StateSnapshot& snapshot, ShardId shard,
                                   const Needs& needs);
 
-// `loaded` without the jobs and dedup entries that are dirty in `overlay`; nullopt if a
-// generation was released since `releases` was read, so that it must be fetched again.
+// `loaded` without the jobs and dedup entries that are dirty in `overlay`; those that are asked
+// for by name and deleted in `overlay` become absent ones. nullopt if a generation was released
+// since `releases` was read, so that it must be fetched again.
+// REQUIRES: the machine's changes are drained into `overlay`.
 // Runs on the overlay's loop.
 std::optional<Loaded> FilterLoaded(Loaded loaded, uint64_t releases, const DirtyOverlay& overlay);
 

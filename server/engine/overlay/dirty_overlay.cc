@@ -49,6 +49,18 @@ bool DirtyOverlay::IsDirty(QueueId queue, std::string_view key) const {
          (frozen_ != nullptr && frozen_->FindDedup(queue, key) != nullptr);
 }
 
+bool DirtyOverlay::IsGone(JobId id) const {
+  const DirtyJob* job = active_->FindJob(id);
+  if (job == nullptr && frozen_ != nullptr) job = frozen_->FindJob(id);
+  return job != nullptr && job->row == nullptr;
+}
+
+bool DirtyOverlay::IsGone(QueueId queue, std::string_view key) const {
+  const DirtyDedup* dedup = active_->FindDedup(queue, key);
+  if (dedup == nullptr && frozen_ != nullptr) dedup = frozen_->FindDedup(queue, key);
+  return dedup != nullptr && !dedup->present;
+}
+
 size_t DirtyOverlay::bytes() const {
   return active_->bytes() + (frozen_ != nullptr ? frozen_->bytes() : 0);
 }

@@ -64,6 +64,9 @@ class DirtyOverlay final : public ChangeSink {
   // deleted here.
   bool IsDirty(JobId id) const;
   bool IsDirty(QueueId queue, std::string_view key) const;
+  // True if it is dirty because it is deleted: there may still be a durable row.
+  bool IsGone(JobId id) const;
+  bool IsGone(QueueId queue, std::string_view key) const;
 
   // Estimated memory of both generations, in bytes, payloads included.
   size_t bytes() const;

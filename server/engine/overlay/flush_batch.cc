@@ -148,17 +148,15 @@ void AddMeta(const Generation& generation, const AppliedRow& applied, StateBatch
 
 }  // namespace
 
-StateBatch BuildBatch(const Generation& generation, const AppliedRow& applied) {
-  StateBatch batch;
+void AddToBatch(const Generation& generation, const AppliedRow& applied, StateBatch* batch) {
   IndexChanges index(generation.shard());
-  AddMeta(generation, applied, &batch);
+  AddMeta(generation, applied, batch);
   for (const auto& [key, dirty] : generation.dedups()) {
-    AddDedup(generation, key, dirty, &index, &batch);
+    AddDedup(generation, key, dirty, &index, batch);
   }
   generation.ForEachJob(
-      [&](JobId id, const DirtyJob& dirty) { AddJob(generation, id, dirty, &index, &batch); });
-  index.AddTo(&batch);
-  return batch;
+      [&](JobId id, const DirtyJob& dirty) { AddJob(generation, id, dirty, &index, batch); });
+  index.AddTo(batch);
 }
 
 }  // namespace holdfast

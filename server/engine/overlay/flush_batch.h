@@ -12,9 +12,10 @@ namespace holdfast {
 
 // `applied`: the log position as of Freeze(); becomes the shard's applied row in the same batch,
 // with its layout row. Job rows and payloads are referenced, not copied: `generation` must outlive
-// the batch. Rows are added in key order per table, but for kMeta.
+// the batch. Rows are added in key order per table, but for kMeta; several generations go into
+// one batch best in order of their shards.
 // Thread-safety: reads `generation` only; call it on the flusher's thread.
-StateBatch BuildBatch(const Generation& generation, const AppliedRow& applied);
+void AddToBatch(const Generation& generation, const AppliedRow& applied, StateBatch* batch);
 
 }  // namespace holdfast
 

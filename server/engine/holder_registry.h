@@ -4,8 +4,8 @@
 // Thread-safety: thread-safe. A callback runs under no lock of the table, but never after
 // Close() of its holder has returned.
 
-#ifndef HOLDFAST_SERVER_ENGINE_HOLDER_TABLE_H_
-#define HOLDFAST_SERVER_ENGINE_HOLDER_TABLE_H_
+#ifndef HOLDFAST_SERVER_ENGINE_HOLDER_REGISTRY_H_
+#define HOLDFAST_SERVER_ENGINE_HOLDER_REGISTRY_H_
 
 #include <cstdint>
 #include <memory>
@@ -18,9 +18,9 @@
 
 namespace holdfast {
 
-class HolderTable {
+class HolderRegistry {
  public:
-  HolderTable(NodeId node, uint64_t incarnation) : node_(node), incarnation_(incarnation) {}
+  HolderRegistry(NodeId node, uint64_t incarnation) : node_(node), incarnation_(incarnation) {}
 
   Holder Open(LeaseEndedFn ended);
   void Close(const Holder& holder);
@@ -42,4 +42,4 @@ class HolderTable {
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_SERVER_ENGINE_HOLDER_TABLE_H_
+#endif  // HOLDFAST_SERVER_ENGINE_HOLDER_REGISTRY_H_

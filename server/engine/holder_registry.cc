@@ -1,10 +1,10 @@
-#include "server/engine/holder_table.h"
+#include "server/engine/holder_registry.h"
 
 #include <utility>
 
 namespace holdfast {
 
-Holder HolderTable::Open(LeaseEndedFn ended) {
+Holder HolderRegistry::Open(LeaseEndedFn ended) {
   auto listener = std::make_shared<Listener>();
   {
     absl::MutexLock lock(&listener->mutex);
@@ -16,7 +16,7 @@ Holder HolderTable::Open(LeaseEndedFn ended) {
   return {.node = node_, .incarnation = incarnation_, .n = n};
 }
 
-void HolderTable::Close(const Holder& holder) {
+void HolderRegistry::Close(const Holder& holder) {
   std::shared_ptr<Listener> listener;
   {
     absl::MutexLock lock(&mutex_);
@@ -29,7 +29,7 @@ void HolderTable::Close(const Holder& holder) {
   listener->ended = nullptr;
 }
 
-void HolderTable::Notify(const Machine::EndedLease& lease) {
+void HolderRegistry::Notify(const Machine::EndedLease& lease) {
   if (lease.holder.node != node_ || lease.holder.incarnation != incarnation_) return;
   std::shared_ptr<Listener> listener;
   {

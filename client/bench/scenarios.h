@@ -1,0 +1,25 @@
+// The benchmark scenarios. Each starts its sources of load on `run`, and returns when all have
+// ended. Latency: of one call for the unary ones (enqueue, consume, cycle: the whole round); of
+// one message until its acknowledgement (enqueue-stream); of one settlement (drain).
+
+#ifndef HOLDFAST_CLIENT_BENCH_SCENARIOS_H_
+#define HOLDFAST_CLIENT_BENCH_SCENARIOS_H_
+
+#include "client/bench/bench_run.h"
+
+namespace holdfast {
+
+// Unary Enqueue, one job a call, `in_flight` calls at a time.
+void RunEnqueue(BenchRun* run);
+// Unary Reserve and Delete, `in_flight` at a time; ends when nothing is ready.
+void RunConsume(BenchRun* run);
+// Unary Enqueue, Reserve, Delete, `in_flight` at a time.
+void RunCycle(BenchRun* run);
+// EnqueueStream: `streams` streams, messages of `batch` jobs, `window` of them unacknowledged.
+void RunEnqueueStream(BenchRun* run);
+// Work: `streams` streams take and delete whatever is in the queues, or `jobs` jobs.
+void RunDrain(BenchRun* run);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_CLIENT_BENCH_SCENARIOS_H_

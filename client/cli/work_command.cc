@@ -1,0 +1,140 @@
+#include <signal.h>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/child_process.h"
+#include "client/cli/context.h"
+#include "client/worker.h"
+
+namespace holdfast {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> queues;
+  std::vector<std::string> command;
+  uint32_t parallel = 1;
+  std::optional<absl::Duration> lease;
+  std::optional<absl::Duration> idle_exit;
+  uint64_t max_jobs = 0;
+  bool quiet = false;
+};
+
+std::atomic<Worker*> running_worker{nullptr};
+
+// The first signal stops gracefully, the second at once (their leases then expire).
+void OnSignal(int number) {
+  Worker* worker = running_worker.exchange(nullptr);
+  if (worker == nullptr) _exit(128 + number);
+  worker->Stop();
+}
+
+void HandleSignals() {
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+std::vector<std::pair<std::string, std::string>> EnvironmentOf(const v1::Job& job) {
+  std::vector<std::pair<std::string, std::string>> environment = {
+      {"HOLDFAST_JOB_ID", absl::StrCat(job.id())},
+      {"HOLDFAST_JOB_QUEUE", job.queue()},
+      {"HOLDFAST_JOB_TOKEN", absl::StrCat(job.lease().token())},
+      {"HOLDFAST_JOB_ATTEMPTS", absl::StrCat(job.attempts())},
+  };
+  for (const auto& [name, value] : job.attributes()) {
+    const bool plain = name.find('=') == std::string::npos &&
+                       name.find('\0') == std::string::npos &&
+                       value.find('\0') == std::string::npos;
+    if (plain) environment.emplace_back("HOLDFAST_ATTRIBUTE_" + name, value);
+  }
+  return environment;
+}
+
+Verdict Handle(const Arguments& arguments, const WorkItem& item) {
+  const v1::Job& job = item.job();
+  const absl::StatusOr<ChildResult> result = RunChild(
+      arguments.command, job.body(), EnvironmentOf(job), [&item] { return item.cancelled(); });
+  if (!result.ok()) {
+    std::fprintf(stderr, "holdfast work: %s\n", std::string(result.status().message()).c_str());
+    if (Worker* worker = running_worker.load()) worker->Stop();
+    return Verdict::Returned();  // the job is not to blame
+  }
+  if (result->exit_code == 0 && result->signal == 0) return Verdict::Done();
+  if (!arguments.quiet) {
+    const std::string how = result->signal != 0 ? absl::StrCat("signal ", result->signal)
+                                                : absl::StrCat("exit code ", result->exit_code);
+    std::fprintf(stderr, "holdfast work: job %llu failed with %s%s\n",
+                 static_cast<unsigned long long>(job.id()), how.c_str(),
+                 result->killed ? " after its lease had ended" : "");
+  }
+  return Verdict::Failed();
+}
+
+void PrintCounts(CliContext* context, const Worker::Counts& counts, bool quiet) {
+  if (context->json()) {
+    return context->PrintJson({{"done", counts.done},
+                               {"failed", counts.failed},
+                               {"returned", counts.returned},
+                               {"lost", counts.lost}});
+  }
+  if (quiet) return;
+  std::fprintf(stderr, "holdfast work: %llu done, %llu failed, %llu returned, %llu lost\n",
+               static_cast<unsigned long long>(counts.done),
+               static_cast<unsigned long long>(counts.failed),
+               static_cast<unsigned long long>(counts.returned),
+               static_cast<unsigned long long>(counts.lost));
+}
+
+void Run(CliContext* context, const Arguments& arguments) {
+  if (arguments.command.empty()) {
+    return context->Misuse(absl::InvalidArgumentError(
+        "work needs a command: holdfast work QUEUE -- COMMAND ARGUMENT..."));
+  }
+  Worker::Options options;
+  options.queues = arguments.queues;
+  options.parallel = arguments.parallel;
+  options.lease = arguments.lease.value_or(absl::ZeroDuration());
+  options.jobs_max = arguments.max_jobs;
+  options.idle_exit = arguments.idle_exit.value_or(absl::InfiniteDuration());
+  Worker worker(&context->client(), options,
+                [&arguments](const WorkItem& item) { return Handle(arguments, item); });
+  running_worker.store(&worker);
+  HandleSignals();
+  const absl::Status status = worker.Run();
+  running_worker.store(nullptr);
+  PrintCounts(context, worker.counts(), arguments.quiet);
+  if (!status.ok()) context->Fail(status);
+}
+
+}  // namespace
+
+void AddWorkCommand(CLI::App* app, CliContext* context) {
+  CLI::App* command = app->add_subcommand(
+      "work",
+      "Runs a command for each job, its body on standard input. Exit code 0 deletes the job;\n"
+      "anything else counts as a failure and the queue's retry policy applies. The lease is kept\n"
+      "alive meanwhile. SIGINT or SIGTERM takes no more jobs and waits for the running ones.");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("queue", arguments->queues, "Queues to take from")->required();
+  command->add_option("--parallel", arguments->parallel, "Commands at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 1000u));
+  AddDuration(command, "--lease", &arguments->lease, "Length of the leases; default: the jobs'");
+  AddDuration(command, "--idle-exit", &arguments->idle_exit,
+              "End when nothing has come for so long");
+  command->add_option("--max-jobs", arguments->max_jobs, "End after so many jobs; 0: never")
+      ->capture_default_str();
+  command->add_flag("--quiet", arguments->quiet, "Say nothing of failures and counts");
+  command->callback([context, arguments, app] {
+    // What stands after "--" was set aside by RunCli.
+    arguments->command = app->remaining();
+    Run(context, *arguments);
+  });
+}
+
+}  // namespace holdfast

@@ -1,0 +1,84 @@
+// A connection to Holdfast: the generated calls, with deadlines and safe retries.
+//
+//   holdfast::Client client({.endpoint = "127.0.0.1:7400"});
+//   holdfast::v1::EnqueueRequest request;
+//   request.set_queue("mail");
+//   request.add_jobs()->set_body("hello");
+//   auto response = client.Call(&holdfast::v1::Holdfast::Stub::Enqueue, request);
+//
+// Retries. UNAVAILABLE (certainly not executed) and RESOURCE_EXHAUSTED with a retry delay (the
+// node is busy) are tried again with growing pauses until the deadline. A request that has a
+// request_id field and none set gets one, so that a retry after a broken connection cannot do
+// its work twice.
+//
+// Thread-safety: thread-safe.
+
+#ifndef HOLDFAST_CLIENT_CLIENT_H_
+#define HOLDFAST_CLIENT_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/status.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/holdfast/v1/holdfast.grpc.pb.h"
+
+namespace holdfast {
+
+// 128 random bits as text: a request_id that no one else uses.
+std::string MakeRequestId();
+
+class Client {
+ public:
+  struct Options {
+    std::string endpoint = "127.0.0.1:7400";  // HOST:PORT
+    // Until a call's answer, all retries included; a Reserve's wait is added to it.
+    absl::Duration timeout = absl::Seconds(15);
+    // Sent bodies and received jobs are bounded by the server.
+    int message_bytes_max = 128 << 20;
+  };
+  explicit Client(const Options& options);
+
+  // Calls a unary method. Errors: as the method documents them; DEADLINE_EXCEEDED.
+  template <class Request, class Response>
+  absl::StatusOr<Response> Call(grpc::Status (v1::Holdfast::Stub::*method)(grpc::ClientContext*,
+                                                                           const Request&,
+                                                                           Response*),
+                                Request request) {
+    absl::Duration timeout = options_.timeout;
+    if constexpr (requires { request.set_request_id(""); }) {
+      if (request.request_id().empty()) request.set_request_id(MakeRequestId());
+    }
+    if constexpr (requires { request.wait(); }) {
+      timeout += absl::Seconds(request.wait().seconds()) +
+                 absl::Nanoseconds(request.wait().nanos());
+    }
+    const absl::Time deadline = absl::Now() + timeout;
+    Response response;
+    const absl::Status status = Retry(deadline, [&](grpc::ClientContext* context) {
+      return (stub_.get()->*method)(context, request, &response);
+    });
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  // For streams and for what Call does not do.
+  v1::Holdfast::Stub* stub() { return stub_.get(); }
+  const Options& options() const { return options_; }
+
+ private:
+  absl::Status Retry(absl::Time deadline,
+                     const std::function<grpc::Status(grpc::ClientContext*)>& call);
+
+  const Options options_;
+  std::unique_ptr<v1::Holdfast::Stub> stub_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_CLIENT_CLIENT_H_

@@ -1,0 +1,235 @@
+#include "client/worker.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace holdfast {
+namespace {
+
+constexpr absl::Duration kLookEvery = absl::Milliseconds(50);
+constexpr absl::Duration kReconnectPause = absl::Milliseconds(200);
+
+absl::Duration LeaseOf(const v1::Job& job) {
+  return absl::Seconds(job.lease_duration().seconds()) +
+         absl::Nanoseconds(job.lease_duration().nanos());
+}
+
+bool IsLasting(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status) ||
+         absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status) ||
+         absl::IsUnauthenticated(status);
+}
+
+}  // namespace
+
+struct Worker::Running {
+  std::shared_ptr<WorkItem> item;
+  absl::Time touch_at;
+};
+
+Worker::Worker(Client* client, Options options, Handler handler)
+    : client_(client), options_(std::move(options)), handler_(std::move(handler)) {}
+
+Worker::~Worker() = default;
+
+Worker::Counts Worker::counts() const {
+  absl::MutexLock lock(&mutex_);
+  return counts_;
+}
+
+absl::Status Worker::Run() {
+  std::vector<std::thread> handlers;
+  for (uint32_t i = 0; i < options_.parallel; ++i) {
+    handlers.emplace_back([this] { RunHandlers(); });
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    last_job_ = absl::Now();
+    while (!ShouldEnd()) {
+      if (MayConnect()) Connect();
+      TouchLeases(absl::Now());
+      changed_.WaitWithTimeout(&mutex_, kLookEvery);
+    }
+    ending_ = true;
+    changed_.SignalAll();
+    if (stream_ != nullptr) stream_->Close();
+  }
+  for (std::thread& handler : handlers) handler.join();
+  absl::MutexLock lock(&mutex_);
+  // Nothing is open any more, so the server ends the stream at once.
+  const absl::Time patience = absl::Now() + absl::Seconds(5);
+  while (stream_ != nullptr) {
+    if (changed_.WaitWithDeadline(&mutex_, patience)) stream_->Cancel();
+  }
+  return failure_;
+}
+
+bool Worker::IsIdle() {
+  return waiting_.empty() && running_.empty() && unsettled_.empty();
+}
+
+bool Worker::ShouldEnd() {
+  if (!failure_.ok() && running_.empty()) return true;
+  const absl::Time now = absl::Now();
+  if (now - unreachable_since_ >= options_.give_up && running_.empty()) {
+    failure_ = absl::UnavailableError("the server could not be reached for " +
+                                      absl::FormatDuration(options_.give_up));
+    return true;
+  }
+  if (stop_.load() && !waiting_.empty()) {
+    // What no handler has begun goes back.
+    for (const auto& item : waiting_) Settle(item->job(), Verdict::Returned());
+    waiting_.clear();
+  }
+  if (!IsIdle()) return false;
+  if (stop_.load()) return true;
+  if (options_.jobs_max > 0 && settled_ >= options_.jobs_max) return true;
+  return now - last_job_ >= options_.idle_exit;
+}
+
+bool Worker::MayConnect() {
+  return stream_ == nullptr && failure_.ok() && absl::Now() >= next_connect_;
+}
+
+void Worker::Connect() {
+  v1::Subscribe subscribe;
+  for (const std::string& queue : options_.queues) subscribe.add_queues(queue);
+  uint64_t credits = options_.parallel - std::min<uint64_t>(options_.parallel, running_.size());
+  if (options_.jobs_max > 0) {
+    credits = std::min(credits, options_.jobs_max - std::min(options_.jobs_max, taken_));
+  }
+  subscribe.set_credits(stop_.load() ? 0 : static_cast<uint32_t>(credits));
+  // A broken connection must not hand a job that is being worked on to another worker.
+  subscribe.set_on_disconnect(v1::ON_DISCONNECT_EXPIRE);
+  if (options_.lease > absl::ZeroDuration()) {
+    const int64_t nanos = absl::ToInt64Nanoseconds(options_.lease);
+    subscribe.mutable_lease()->set_seconds(nanos / 1'000'000'000);
+    subscribe.mutable_lease()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  }
+  stream_ = WorkStream::Open(
+      client_->stub(), subscribe,
+      [this](const v1::WorkResponse& response) { OnResponse(response); },
+      [this](const absl::Status& status) { OnStreamEnded(status); });
+  for (const auto& [sequence, settlement] : unsettled_) stream_->Settle(settlement);
+}
+
+void Worker::OnStreamEnded(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  stream_ = nullptr;
+  next_connect_ = absl::Now() + kReconnectPause;
+  unreachable_since_ = std::min(unreachable_since_, absl::Now());
+  if (IsLasting(status)) failure_ = status;
+  changed_.SignalAll();
+}
+
+void Worker::OnResponse(const v1::WorkResponse& response) {
+  absl::MutexLock lock(&mutex_);
+  unreachable_since_ = absl::InfiniteFuture();
+  for (const v1::Job& job : response.jobs()) {
+    last_job_ = absl::Now();
+    ++taken_;
+    waiting_.push_back(std::make_shared<WorkItem>(job));
+  }
+  for (const v1::SettlementResult& result : response.results()) OnResult(result);
+  for (const v1::CancelledLease& cancelled : response.cancelled()) {
+    const auto running = running_.find(cancelled.lease().job_id());
+    if (running != running_.end() &&
+        running->second.item->job().lease().token() == cancelled.lease().token()) {
+      running->second.item->Cancel();
+    }
+  }
+  if (response.has_drain() && stream_ != nullptr && IsIdle()) stream_->Close();
+  changed_.SignalAll();
+}
+
+std::shared_ptr<WorkItem> Worker::TakeItem() {
+  absl::MutexLock lock(&mutex_);
+  while (waiting_.empty() && !ending_) changed_.Wait(&mutex_);
+  if (waiting_.empty()) return nullptr;
+  std::shared_ptr<WorkItem> item = std::move(waiting_.front());
+  waiting_.pop_front();
+  running_[item->job().id()] = {item, absl::Now() + LeaseOf(item->job()) / 3};
+  return item;
+}
+
+void Worker::RunHandlers() {
+  while (const std::shared_ptr<WorkItem> item = TakeItem()) {
+    const Verdict verdict = handler_(*item);
+    absl::MutexLock lock(&mutex_);
+    running_.erase(item->job().id());
+    last_job_ = absl::Now();
+    Settle(item->job(), verdict);
+    changed_.SignalAll();
+  }
+}
+
+void Worker::Settle(const v1::Job& job, const Verdict& verdict) {
+  v1::Settlement settlement;
+  settlement.set_sequence(++sequence_);
+  switch (verdict.kind) {
+    case Verdict::Kind::kDelete:
+      *settlement.mutable_delete_jobs()->add_leases() = job.lease();
+      break;
+    case Verdict::Kind::kBury:
+      *settlement.mutable_bury_jobs()->add_leases() = job.lease();
+      break;
+    case Verdict::Kind::kReturn:
+    case Verdict::Kind::kFail: {
+      v1::ReleaseRequest* release = settlement.mutable_release_jobs();
+      *release->add_leases() = job.lease();
+      release->set_mode(verdict.kind == Verdict::Kind::kFail ? v1::RELEASE_MODE_FAIL
+                                                             : v1::RELEASE_MODE_RETURN);
+      if (verdict.delay.has_value()) {
+        const int64_t nanos = absl::ToInt64Nanoseconds(*verdict.delay);
+        release->mutable_delay()->set_seconds(nanos / 1'000'000'000);
+        release->mutable_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+      }
+      break;
+    }
+  }
+  if (stream_ != nullptr) {
+    stream_->Settle(settlement);
+    const bool more = options_.jobs_max == 0 || taken_ < options_.jobs_max;
+    if (!stop_.load() && more) stream_->AddCredits(1);
+  }
+  unsettled_.emplace(sequence_, std::move(settlement));
+}
+
+void Worker::OnResult(const v1::SettlementResult& result) {
+  const auto sent = unsettled_.find(result.sequence());
+  if (sent == unsettled_.end()) return;  // a touch
+  Count(sent->second, result);
+  unsettled_.erase(sent);
+  ++settled_;
+}
+
+void Worker::Count(const v1::Settlement& settlement, const v1::SettlementResult& result) {
+  const bool ok = !result.has_error() && result.results_size() == 1 &&
+                  !result.results(0).has_error();
+  if (!ok) {
+    ++counts_.lost;
+  } else if (settlement.has_delete_jobs()) {
+    ++counts_.done;
+  } else if (settlement.has_bury_jobs()) {
+    ++counts_.buried;
+  } else if (settlement.release_jobs().mode() == v1::RELEASE_MODE_FAIL) {
+    ++counts_.failed;
+  } else {
+    ++counts_.returned;
+  }
+}
+
+void Worker::TouchLeases(absl::Time now) {
+  if (stream_ == nullptr) return;
+  for (auto& [id, running] : running_) {
+    if (running.touch_at > now || running.item->cancelled()) continue;
+    const v1::Job& job = running.item->job();
+    v1::Settlement touch;
+    touch.set_sequence(++sequence_);
+    *touch.mutable_touch_jobs()->add_leases() = job.lease();
+    stream_->Settle(touch);
+    running.touch_at = now + LeaseOf(job) / 3;
+  }
+}
+
+}  // namespace holdfast

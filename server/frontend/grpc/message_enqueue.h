@@ -1,0 +1,33 @@
+// Enqueue requests to commands, and outcomes to their results; for Enqueue and EnqueueStream.
+//
+// Thread-safety: functions without state.
+
+#ifndef HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_ENQUEUE_H_
+#define HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_ENQUEUE_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include <google/protobuf/repeated_field.h>
+
+#include "proto/holdfast/v1/enqueue.pb.h"
+#include "queue/outcome.h"
+#include "server/codec/command_codec.h"
+#include "server/frontend/grpc/failure.h"
+
+namespace holdfast {
+
+// Checks and encodes in one pass; each body is copied once, into the command.
+// A violation leaves `out` unspecified.
+Violation EncodeEnqueue(const std::string& queue,
+                        const google::protobuf::RepeatedPtrField<v1::JobSpec>& jobs,
+                        const std::string& request_id, size_t body_bytes_max,
+                        std::optional<EnqueueEncoder>* out);
+
+void FillEnqueueResults(const Outcome& outcome,
+                        google::protobuf::RepeatedPtrField<v1::EnqueueResult>* out);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_ENQUEUE_H_

@@ -1,0 +1,280 @@
+#include "storage/rocksdb/rocksdb_state_store.h"
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "base/coding.h"
+#include "gtest/gtest.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+#include "storage/rocksdb/scratch_directory.h"
+#include "xxhash.h"
+
+namespace holdfast {
+namespace {
+
+using rocksdb::FSWritableFile;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+
+std::string Key(uint32_t shard, uint64_t n) {
+  std::string key;
+  PutBigEndian32(&key, shard);
+  PutBigEndian64(&key, n);
+  return key;
+}
+
+absl::StatusOr<std::unique_ptr<StateStore>> Open(const std::string& path,
+                                                 rocksdb::Env* env = nullptr) {
+  return OpenRocksDbStateStore(
+      {.directory = path, .block_cache_bytes = 4 << 20, .open_files_max = 128, .env = env});
+}
+
+StateBatch BatchOf(uint64_t begin, uint64_t end, uint32_t shards = 1) {
+  StateBatch batch;
+  for (const Table table : {Table::kJob, Table::kPayload, Table::kIndex}) {
+    for (uint64_t n = begin; n < end; ++n) {
+      batch.Put(table, Key(static_cast<uint32_t>(n % shards), n), std::string(50, 'v'));
+    }
+  }
+  return batch;
+}
+StateBatch DeletesOf(uint64_t begin, uint64_t end, uint32_t shards = 1) {
+  StateBatch batch;
+  for (const Table table : {Table::kJob, Table::kPayload, Table::kIndex}) {
+    for (uint64_t n = begin; n < end; ++n) {
+      batch.Delete(table, Key(static_cast<uint32_t>(n % shards), n));
+    }
+  }
+  return batch;
+}
+
+uint64_t CountRows(const StateStore& store, Table table) {
+  uint64_t rows = 0;
+  const auto end = store.Snapshot()->Scan(table,
+                                          {.begin = std::string_view("\0", 1),
+                                           .end = "\xff\xff\xff\xfe",
+                                           .rows_max = UINT64_MAX,
+                                           .bytes_max = UINT64_MAX},
+                                          [&](std::string_view, std::string_view) {
+                                            ++rows;
+                                            return true;
+                                          });
+  EXPECT_TRUE(end.ok()) << end.status();
+  return rows;
+}
+
+// Files whose writes or syncs fail with `error` from the moment it is set.
+struct Fault {
+  std::atomic<bool> on_append{false};
+  std::atomic<bool> on_sync{false};
+  IOStatus error;  // Set before the flags.
+};
+
+class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyFile(std::unique_ptr<FSWritableFile>&& file, Fault* fault)
+      : FSWritableFileOwnerWrapper(std::move(file)), fault_(fault) {}
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  IODebugContext* context) override {
+    if (fault_->on_append.load()) return fault_->error;
+    return FSWritableFileOwnerWrapper::Append(data, options, context);
+  }
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& info, IODebugContext* context) override {
+    if (fault_->on_append.load()) return fault_->error;
+    return FSWritableFileOwnerWrapper::Append(data, options, info, context);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* context) override {
+    if (fault_->on_sync.load()) return fault_->error;
+    return FSWritableFileOwnerWrapper::Sync(options, context);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* context) override {
+    if (fault_->on_sync.load()) return fault_->error;
+    return FSWritableFileOwnerWrapper::Fsync(options, context);
+  }
+
+ private:
+  Fault* const fault_;
+};
+
+class FaultyFiles final : public rocksdb::FileSystemWrapper {
+ public:
+  explicit FaultyFiles(Fault* fault)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), fault_(fault) {}
+  const char* Name() const override { return "FaultyFiles"; }
+  IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                           std::unique_ptr<FSWritableFile>* result,
+                           IODebugContext* context) override {
+    return Wrap(FileSystemWrapper::NewWritableFile(path, options, result, context), result);
+  }
+  IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                              std::unique_ptr<FSWritableFile>* result,
+                              IODebugContext* context) override {
+    return Wrap(FileSystemWrapper::ReopenWritableFile(path, options, result, context), result);
+  }
+
+ private:
+  IOStatus Wrap(IOStatus status, std::unique_ptr<FSWritableFile>* file) {
+    if (status.ok()) *file = std::make_unique<FaultyFile>(std::move(*file), fault_);
+    return status;
+  }
+  Fault* const fault_;
+};
+
+class RocksDbStateStoreFault : public testing::Test {
+ protected:
+  RocksDbStateStoreFault()
+      : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFiles>(&fault_))),
+        path_(directory_.path() + "/state") {}
+
+  // One good flush, a failing one; then what must hold after any failure.
+  absl::Status FailAFlush(std::atomic<bool>* when, IOStatus error) {
+    auto store = Open(path_, env_.get());
+    EXPECT_TRUE(store.ok()) << store.status();
+    EXPECT_TRUE((*store)->Flush(BatchOf(0, 1000)).ok());
+    fault_.error = std::move(error);
+    when->store(true);
+    const absl::Status failed = (*store)->Flush(BatchOf(1000, 2000));
+    when->store(false);
+    EXPECT_FALSE(failed.ok());
+    EXPECT_EQ((*store)->Flush(BatchOf(2000, 3000)), failed) << "not sticky";
+    EXPECT_EQ((*store)->Stats().health, failed);
+    EXPECT_EQ(PressureOf((*store)->Stats()), StatePressure::kStop);
+    for (const Table table : {Table::kJob, Table::kPayload, Table::kIndex}) {
+      EXPECT_EQ(CountRows(**store, table), 1000u);  // Reads go on, without half a flush.
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(path_ + "/incoming"));
+    store->reset();
+    store = Open(path_, env_.get());
+    EXPECT_TRUE(store.ok()) << store.status();
+    if (store.ok()) {
+      const uint64_t rows = CountRows(**store, Table::kJob);
+      EXPECT_TRUE(rows == 1000 || rows == 2000) << rows;
+      EXPECT_EQ(CountRows(**store, Table::kIndex), rows);
+      EXPECT_TRUE((*store)->Flush(BatchOf(1000, 2000)).ok());
+    }
+    return failed;
+  }
+
+  ScratchDirectory directory_;
+  Fault fault_;
+  std::unique_ptr<rocksdb::Env> env_;
+  const std::string path_;
+};
+
+TEST_F(RocksDbStateStoreFault, AFullDiskIsResourceExhausted) {
+  const absl::Status status =
+      FailAFlush(&fault_.on_append, IOStatus::NoSpace("No space left on device"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
+TEST_F(RocksDbStateStoreFault, AReadOnlyDiskIsUnavailable) {
+  const absl::Status status =
+      FailAFlush(&fault_.on_append, IOStatus::IOError("write", "Read-only file system"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+}
+
+TEST_F(RocksDbStateStoreFault, AFailedSyncFailsTheFlush) {
+  const absl::Status status =
+      FailAFlush(&fault_.on_sync, IOStatus::IOError("fsync", "Input/output error"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+}
+
+TEST(RocksDbStateStore, AnUnknownFormatVersionIsRefused) {
+  ScratchDirectory directory;
+  const std::string path = directory.path() + "/state";
+  ASSERT_TRUE(Open(path).ok());
+  std::string slot = "HFSTATE\n";
+  PutFixed32(&slot, 2);
+  PutFixed64(&slot, 0);
+  PutFixed64(&slot, XXH3_64bits(slot.data(), slot.size()));
+  std::fstream(path + "/FLUSHED", std::ios::in | std::ios::out | std::ios::binary) << slot;
+  const auto store = Open(path);
+  EXPECT_EQ(store.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(store.status().message(), "format version 2")) << store.status();
+}
+
+TEST(RocksDbStateStore, ASecondOpenIsRefused) {
+  ScratchDirectory directory;
+  const std::string path = directory.path() + "/state";
+  const auto first = Open(path);
+  ASSERT_TRUE(first.ok());
+  const auto second = Open(path);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition) << second.status();
+}
+
+TEST(RocksDbStateStore, ACrashWhileCreatingIsRepairedByTheNextOpen) {
+  ScratchDirectory directory;
+  const std::string path = directory.path() + "/state";
+  ASSERT_TRUE(Open(path).ok());
+  std::filesystem::remove(path + "/CURRENT");  // As if the mark were all that was made.
+  auto store = Open(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE((*store)->Flush(BatchOf(0, 10)).ok());
+  store->reset();
+  std::filesystem::remove(path + "/CURRENT");  // Now there is something to lose.
+  EXPECT_EQ(Open(path).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// Files written but not added by a flush that a crash interrupted.
+TEST(RocksDbStateStore, LeftoversOfAnInterruptedFlushAreRemoved) {
+  ScratchDirectory directory;
+  const std::string path = directory.path() + "/state";
+  ASSERT_TRUE(Open(path).ok());
+  std::ofstream(path + "/incoming/9-job-0.sst") << "half a file";
+  ASSERT_TRUE(Open(path).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(path + "/incoming"));
+}
+
+// The tombstone slope: a drained queue must leave neither rows nor files behind.
+TEST(RocksDbStateStore, RepeatedFillAndDrainLeavesNoGarbage) {
+  for (const uint32_t shards : {1u, 4u}) {
+    SCOPED_TRACE(shards);
+    ScratchDirectory directory;
+    auto store = Open(directory.path() + "/state");
+    ASSERT_TRUE(store.ok());
+    constexpr uint64_t kRows = 40'000;
+    for (uint64_t pass = 0; pass < 8; ++pass) {
+      const uint64_t begin = pass * kRows;
+      ASSERT_TRUE((*store)->Flush(BatchOf(begin, begin + kRows, shards)).ok());
+      EXPECT_EQ(CountRows(**store, Table::kIndex), kRows);
+      ASSERT_TRUE((*store)->Flush(DeletesOf(begin, begin + kRows, shards)).ok());
+      EXPECT_EQ(CountRows(**store, Table::kIndex), 0u);
+    }
+    // Compaction runs beside us and goes on: small flushes until it has caught up.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while ((*store)->Stats().file_count > 40 && std::chrono::steady_clock::now() < deadline) {
+      ASSERT_TRUE((*store)->Flush(DeletesOf(0, 1)).ok());
+    }
+    EXPECT_LE((*store)->Stats().file_count, 40u);
+    EXPECT_LT((*store)->Stats().disk_bytes, kRows * 3 * 50);
+    EXPECT_EQ(PressureOf((*store)->Stats()), StatePressure::kNone);
+    EXPECT_GT((*store)->Stats().flushed_bytes, 8 * kRows * 3 * 50);
+    EXPECT_GT((*store)->Stats().written_bytes, 0u);
+  }
+}
+
+TEST(StatePressure, FollowsWhatReadsAndCompactionHaveToBear) {
+  StateStats stats;
+  EXPECT_EQ(PressureOf(stats), StatePressure::kNone);
+  stats.unmerged_files = 30;
+  EXPECT_EQ(PressureOf(stats), StatePressure::kSlow);
+  stats.unmerged_files = 200;
+  EXPECT_EQ(PressureOf(stats), StatePressure::kStop);
+  stats = StateStats();
+  stats.compaction_debt_bytes = uint64_t{10} << 30;
+  EXPECT_EQ(PressureOf(stats), StatePressure::kSlow);
+  stats.health = absl::InternalError("failed");
+  EXPECT_EQ(PressureOf(stats), StatePressure::kStop);
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,229 @@
+// A checker that cannot fail proves nothing: each is shown a history that breaks its rule.
+
+#include "tests/support/checkers.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace holdfast::testing {
+namespace {
+
+// One operation that took from `begin` to `begin` + 10, in microseconds.
+Operation At(int64_t begin, OperationKind kind) {
+  return {.kind = kind, .begin_micros = begin, .end_micros = begin + 10};
+}
+Operation Enqueue(int64_t begin, uint64_t key, uint64_t id, Ended ended = Ended::kOk) {
+  Operation operation = At(begin, OperationKind::kEnqueue);
+  operation.enqueued = {{.key = key, .ended = ended, .id = id, .delay_micros = 0}};
+  return operation;
+}
+// Granted at `begin` in log time too, for 1000 us.
+Operation Reserve(int64_t begin, uint64_t key, uint64_t id, uint64_t token) {
+  Operation operation = At(begin, OperationKind::kReserve);
+  operation.grants = {{.id = id,
+                       .key = key,
+                       .body_intact = true,
+                       .token = token,
+                       .granted_micros = begin,
+                       .expiry_micros = begin + 1000,
+                       .created_micros = 0}};
+  return operation;
+}
+Operation Settle(int64_t begin, OperationKind kind, uint64_t id, uint64_t token,
+                 Ended ended = Ended::kOk, int64_t expiry = 0) {
+  Operation operation = At(begin, kind);
+  // In these histories job 16 * k has the key k.
+  operation.settled = {
+      {.id = id, .key = id / 16, .token = token, .ended = ended, .expiry_micros = expiry}};
+  return operation;
+}
+Operation Delete(int64_t begin, uint64_t id, uint64_t token, Ended ended = Ended::kOk) {
+  return Settle(begin, OperationKind::kDelete, id, token, ended);
+}
+
+// Two jobs, one of which times out once and is touched, released and done at last.
+std::vector<Operation> GoodHistory() {
+  return {
+      Enqueue(100, 1, 16),
+      Enqueue(200, 2, 32),
+      Enqueue(250, 3, 0, Ended::kRefused),
+      Reserve(300, 1, 16, 1),
+      Delete(400, 16, 1),
+      Reserve(500, 2, 32, 1),
+      Reserve(1600, 2, 32, 2),
+      Delete(1700, 32, 1, Ended::kRefused),
+      Settle(1800, OperationKind::kTouch, 32, 2, Ended::kOk, 2800),
+      Settle(1900, OperationKind::kRelease, 32, 2),
+      Reserve(2000, 2, 32, 3),
+      Delete(2100, 32, 3, Ended::kUnknown),
+  };
+}
+
+constexpr CheckerOptions kExactClock = {.clock_difference_micros = 0};
+
+std::vector<Violation> Check(std::vector<Operation> operations) {
+  History history;
+  for (Operation& operation : operations) history.Add(std::move(operation));
+  return CheckAll(history, kExactClock);
+}
+
+// The rules that are broken, each once.
+std::string Rules(const std::vector<Violation>& violations) {
+  std::string rules;
+  for (const Violation& violation : violations) {
+    if (rules.find(violation.rule) == std::string::npos) rules += violation.rule + "; ";
+  }
+  return rules;
+}
+
+std::vector<Operation> With(std::vector<Operation> operations) {
+  std::vector<Operation> all = GoodHistory();
+  for (Operation& operation : operations) all.push_back(std::move(operation));
+  return all;
+}
+
+TEST(Checkers, AcceptAGoodHistory) { EXPECT_EQ(Rules(Check(GoodHistory())), ""); }
+
+TEST(Checkers, AnUnknownEnqueueMayComeOrNot) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 0, Ended::kUnknown)}))), "");
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 0, Ended::kUnknown), Reserve(4000, 4, 64, 1),
+                              Delete(4100, 64, 1)}))),
+            "");
+}
+
+TEST(Checkers, AnAcknowledgedJobThatNobodyDeletedIsLost) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64)}))), "nothing acknowledged is lost; ");
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Delete(4100, 64, 1, Ended::kRefused)}))),
+            "nothing acknowledged is lost; ");
+}
+
+TEST(Checkers, AJobWhoseIdWasGivenAwayIsLostAllTheSame) {
+  std::vector<Operation> operations = {Enqueue(3000, 4, 64), Enqueue(4000, 5, 64),
+                                       Reserve(5000, 5, 64, 1), Delete(5100, 64, 1)};
+  operations[3].settled[0].key = 5;
+  EXPECT_EQ(Rules(Check(With(operations))),
+            "nothing acknowledged is lost; an id is never reused; ");
+}
+
+TEST(Checkers, AJobThatNobodyEnqueuedIsInvented) {
+  EXPECT_EQ(Rules(Check(With({Reserve(4000, 9, 144, 1)}))), "nothing is invented; ");
+  EXPECT_EQ(Rules(Check(With({Reserve(4000, 3, 64, 1)}))), "nothing is invented; ")
+      << "a refused enqueue";
+}
+
+TEST(Checkers, AChangedBodyIsInvented) {
+  Operation reserve = Reserve(4000, 4, 64, 1);
+  reserve.grants[0].body_intact = false;
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), reserve, Delete(4100, 64, 1)}))),
+            "nothing is invented; ");
+}
+
+TEST(Checkers, OneKeyThatBecameTwoJobsWasDoneTwice) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 0, Ended::kUnknown), Reserve(4000, 4, 64, 1),
+                              Reserve(4000, 4, 80, 1), Delete(4100, 64, 1), Delete(4100, 80, 1)}))),
+            "an enqueue is done once; ");
+}
+
+TEST(Checkers, OneIdForTwoKeysIsReused) {
+  EXPECT_NE(Rules(Check(With({Enqueue(3000, 4, 16)}))).find("an id is never reused"),
+            std::string::npos);
+}
+
+TEST(Checkers, AGrantWithinAValidLeaseOverlaps) {
+  const std::vector<Operation> overlapping = {Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                                              Reserve(4999, 4, 64, 2), Delete(5100, 64, 2)};
+  EXPECT_EQ(Rules(Check(With(overlapping))), "leases do not overlap; ");
+  std::vector<Operation> after = overlapping;
+  after[2] = Reserve(5000, 4, 64, 2);
+  EXPECT_EQ(Rules(Check(With(after))), "") << "from the expiry on it is free";
+}
+
+TEST(Checkers, ATouchedLeaseIsValidForLonger) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4500, OperationKind::kTouch, 64, 1, Ended::kOk, 5500),
+                              Reserve(5400, 4, 64, 2), Delete(5500, 64, 2)}))),
+            "leases do not overlap; ");
+}
+
+TEST(Checkers, AReleaseThatMayHaveBeenDoneEndsTheLease) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4500, OperationKind::kRelease, 64, 1, Ended::kUnknown),
+                              Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
+            "");
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4500, OperationKind::kRelease, 64, 1, Ended::kRefused),
+                              Reserve(4600, 4, 64, 2), Delete(4700, 64, 2)}))),
+            "leases do not overlap; ");
+}
+
+TEST(Checkers, OneTokenGivenTwiceOverlaps) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Reserve(6000, 4, 64, 1), Delete(6100, 64, 1)}))),
+            "leases do not overlap; ");
+}
+
+TEST(Checkers, ATokenThatWasReplacedMustNotSucceed) {
+  EXPECT_EQ(
+      Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1), Reserve(5000, 4, 64, 2),
+                        Settle(5100, OperationKind::kRelease, 64, 1), Delete(5200, 64, 2)}))),
+      "a stale token never succeeds; ");
+}
+
+TEST(Checkers, AnExpiredLeaseMustNotSucceed) {
+  for (const OperationKind kind :
+       {OperationKind::kRelease, OperationKind::kTouch, OperationKind::kBury}) {
+    EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                                Settle(5001, kind, 64, 1, Ended::kOk, 6000),
+                                Reserve(7000, 4, 64, 2), Delete(7100, 64, 2)}))),
+              "a stale token never succeeds; ");
+  }
+}
+
+TEST(Checkers, AnAcknowledgedDeleteIsFinal) {
+  EXPECT_NE(Rules(Check(With({Reserve(9000, 1, 16, 2)}))).find("a delete is final"),
+            std::string::npos);
+  EXPECT_NE(Rules(Check(With({Reserve(9000, 1, 16, 1)}))).find("a delete is final"),
+            std::string::npos)
+      << "the token may have been lost with the rest";
+  EXPECT_NE(Rules(Check(With({Delete(9000, 16, 1)}))).find("a delete is final"), std::string::npos);
+  EXPECT_EQ(Rules(Check(With({Reserve(9000, 2, 32, 4), Delete(9100, 32, 4)}))), "")
+      << "the delete of job 32 was not acknowledged";
+}
+
+TEST(Checkers, ADelayedJobMustNotComeEarly) {
+  Operation enqueue = Enqueue(3000, 4, 64);
+  enqueue.enqueued[0].delay_micros = 2000;
+  Operation reserve = Reserve(4999, 4, 64, 1);
+  reserve.grants[0].created_micros = 3000;
+  EXPECT_EQ(Rules(Check(With({enqueue, reserve, Delete(5000, 64, 1)}))),
+            "nothing is handed out before its delay; ");
+  reserve.grants[0].granted_micros = 5000;
+  EXPECT_EQ(Rules(Check(With({enqueue, reserve, Delete(5000, 64, 1)}))), "");
+}
+
+TEST(Checkers, CountsThatDoNotAddUpAreTold) {
+  History history;
+  CountsSample sample = {.queue = "q",
+                         .ready = 1,
+                         .delayed = 2,
+                         .reserved = 3,
+                         .buried = 4,
+                         .total_enqueued = 15,
+                         .total_deleted = 5};
+  history.AddCounts(sample);
+  EXPECT_EQ(Rules(CheckAll(history, kExactClock)), "");
+  sample.total_deleted = 4;
+  history.AddCounts(sample);
+  EXPECT_EQ(Rules(CheckAll(history, kExactClock)), "counts conserve; ");
+}
+
+TEST(Checkers, DescribeCountsByRule) {
+  const std::vector<Violation> violations = {{"r", "a"}, {"r", "b"}, {"s", "c"}};
+  EXPECT_EQ(Describe(violations, 1), "3 violations\n  2 x r\n  1 x s\n  r: a");
+}
+
+}  // namespace
+}  // namespace holdfast::testing
