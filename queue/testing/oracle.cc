@@ -679,8 +679,8 @@ Job* Oracle::Refreshed(JobId id) {
 bool Oracle::ExpireJobs(const QueueRecord* only) {
   bool moved = false;
   for (auto& [id, job] : jobs_) {
-    const bool lost = job.state == JobState::kReserved && HolderGone(job.holder);
-    if (only == nullptr || (job.queue == only->id && !lost)) moved |= ExpireTimed(&job);
+    // What a closed holder left is looked for by holder, unless its time is over too.
+    if (only == nullptr || (job.queue == only->id && job.due <= now_)) moved |= ExpireTimed(&job);
   }
   return moved;
 }

@@ -127,7 +127,7 @@ class Oracle {
   // All that is due of one job, which a command names: nullptr if that ended it.
   Job* Refreshed(JobId id);
   void EndPause(QueueRecord* queue);
-  // All that is due in the queue but for what a closed holder left.
+  // All that is due by time in the queue.
   void ExpireQueue(QueueRecord* queue);
   void ExpireRest();
   void UpdateIdle();
