@@ -243,6 +243,7 @@ Outcome Oracle::Apply(const Command& command, LogTime now) {
   Outcome outcome = ApplyOnce(command);
   UpdateIdle();
   CollectWakeups(ready_before, open_before);
+  resumed_.clear();
   return outcome;
 }
 
@@ -678,8 +679,8 @@ Job* Oracle::Refreshed(JobId id) {
 bool Oracle::ExpireJobs(const QueueRecord* only) {
   bool moved = false;
   for (auto& [id, job] : jobs_) {
-    const bool lost = job.state == JobState::kReserved && HolderGone(job.holder);
-    if (only == nullptr || (job.queue == only->id && !lost)) moved |= ExpireTimed(&job);
+    // What a closed holder left is looked for by holder, unless its time is over too.
+    if (only == nullptr || (job.queue == only->id && job.due <= now_)) moved |= ExpireTimed(&job);
   }
   return moved;
 }
@@ -697,7 +698,7 @@ void Oracle::EndPause(QueueRecord* queue) {
   if (queue->paused_until == LogTime() || queue->paused_until > now_) return;
   queue->paused_until = LogTime();
   queue->pause = LogDuration();
-  if (IsOpen(*queue) && Count(queue->id, JobState::kReady) != 0) wakeups_.insert(queue->name);
+  resumed_.insert(queue->id);
 }
 
 void Oracle::ExpireQueue(QueueRecord* queue) {
@@ -791,7 +792,7 @@ void Oracle::CollectWakeups(const std::vector<JobId>& ready_before,
                             const std::set<QueueId>& open_before) {
   for (const auto& [name, queue] : queues_) {
     if (!IsOpen(queue)) continue;
-    const bool opened = open_before.count(queue.id) == 0;
+    const bool opened = open_before.count(queue.id) == 0 || resumed_.count(queue.id) != 0;
     for (const Job& job : Range(queue.id, JobState::kReady)) {
       const bool new_ready =
           !std::binary_search(ready_before.begin(), ready_before.end(), job.id);

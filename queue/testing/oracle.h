@@ -127,7 +127,7 @@ class Oracle {
   // All that is due of one job, which a command names: nullptr if that ended it.
   Job* Refreshed(JobId id);
   void EndPause(QueueRecord* queue);
-  // All that is due in the queue but for what a closed holder left.
+  // All that is due by time in the queue.
   void ExpireQueue(QueueRecord* queue);
   void ExpireRest();
   void UpdateIdle();
@@ -150,6 +150,7 @@ class Oracle {
   std::map<NodeId, uint64_t> lost_incarnations_;
   std::map<std::pair<uint64_t, uint64_t>, Request> requests_;
   std::map<SessionId, Session> sessions_;
+  std::set<QueueId> resumed_;  // by this command, their pauses being over
   std::set<std::string> wakeups_;
   std::vector<Machine::EndedLease> ended_;
 };

@@ -35,9 +35,11 @@ class Generator {
     queues_ = 1 + prng_.Below(6);
     holders_ = 1 + prng_.Below(4);
     calm_ = prng_.Chance(1, 2);
+    linger_ = Ticks(900);
   }
 
   CommandStream Run(size_t length) {
+    Emit({{}, PutSettings()});
     for (size_t i = 0; i < length; ++i) {
       if (i % 250 == 0) NextPhase();
       StepTime();
@@ -338,7 +340,8 @@ class Generator {
     settings.sessions_max = prng_.Between(1, 6);
     settings.session_outcomes_max = prng_.Between(1, 20);
     settings.queues_max = prng_.Chance(1, 4) ? prng_.Between(1, 5) : 1000;
-    settings.idle_queue_linger = Ticks(600);
+    // Another linger counts for queues that become idle from then on, so it stays as it is.
+    settings.idle_queue_linger = linger_;
     return PutSettingsCommand{settings};
   }
 
@@ -349,6 +352,7 @@ class Generator {
   uint64_t queues_ = 1;
   uint64_t holders_ = 1;
   bool calm_ = false;
+  LogDuration linger_;
   const int* weights_ = kBalanced;
   std::vector<JobId> ids_;  // rising
   std::vector<LeaseRef> leases_;

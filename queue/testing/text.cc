@@ -185,7 +185,8 @@ std::string OutcomeText(const CommandBody& body, const Outcome& outcome, Detail 
   std::ostringstream out;
   out << CodeText(outcome.code);
   if (outcome.replayed) out << " replayed";
-  if (ShowsCount(body) && outcome.code == OutcomeCode::kOk) out << " count=" << outcome.count;
+  const bool moved_jobs = ShowsCount(body) && outcome.items.empty() && outcome.grants.empty();
+  if (moved_jobs && outcome.code == OutcomeCode::kOk) out << " count=" << outcome.count;
   if (outcome.more) out << " more";
   if (outcome.session != SessionId()) out << " session=" << outcome.session.value();
   if (detail == Detail::kBrief && outcome.items.size() > kBriefItems) {
