@@ -83,6 +83,7 @@ class NodeEngine {
   Router* router() { return router_.get(); }
 
  private:
+  Shard::Options ShardOptions(uint32_t shard) const;
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
 
