@@ -84,12 +84,14 @@ void ListQueues(CliContext* context, const Arguments& arguments) {
   request.set_page_size(1000);
   request.set_prefix(arguments.prefix);
   nlohmann::json queues = nlohmann::json::array();
-  if (!context->json()) {
-    std::printf("%-32s %12s %12s %12s %12s\n", "QUEUE", "READY", "DELAYED", "RESERVED", "BURIED");
-  }
   do {
+    const bool first = request.page_token().empty();
     const auto response = context->Call(&v1::Holdfast::Stub::ListQueues, request);
     if (!response.has_value()) return;
+    if (first && !context->json()) {
+      std::printf("%-32s %12s %12s %12s %12s\n", "QUEUE", "READY", "DELAYED", "RESERVED",
+                  "BURIED");
+    }
     for (const v1::Queue& queue : response->queues()) {
       if (context->json()) {
         queues.push_back(QueueJson(queue));
