@@ -23,6 +23,7 @@ std::shared_ptr<WorkStream> WorkStream::Open(v1::Holdfast::Stub* stub,
     *stream->next_.mutable_subscribe() = subscribe;
     stream->Flush();
   }
+  stream->AddHold();  // writes begin outside of reactions; until nothing more can be read
   stream->StartRead(&stream->response_);
   stream->StartCall();
   return stream;
@@ -73,7 +74,13 @@ void WorkStream::Flush() {
 }
 
 void WorkStream::OnReadDone(bool ok) {
-  if (!ok) return;
+  if (!ok) {
+    {
+      absl::MutexLock lock(&mutex_);
+      closed_ = true;
+    }
+    return RemoveHold();
+  }
   on_response_(response_);
   StartRead(&response_);
 }

@@ -20,6 +20,13 @@ bool IsLasting(const absl::Status& status) {
          absl::IsUnauthenticated(status);
 }
 
+// Sent again it may work.
+bool IsPassing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsUnknown(status) ||
+         (absl::IsResourceExhausted(status) &&
+          DetailsOf(status).retry_after > absl::ZeroDuration());
+}
+
 }  // namespace
 
 struct Worker::Running {
@@ -47,6 +54,7 @@ absl::Status Worker::Run() {
     last_job_ = absl::Now();
     while (!ShouldEnd()) {
       if (MayConnect()) Connect();
+      SettleAgain(absl::Now());
       TouchLeases(absl::Now());
       changed_.WaitWithTimeout(&mutex_, kLookEvery);
     }
@@ -55,13 +63,42 @@ absl::Status Worker::Run() {
     if (stream_ != nullptr) stream_->Close();
   }
   for (std::thread& handler : handlers) handler.join();
-  absl::MutexLock lock(&mutex_);
-  // Nothing is open any more, so the server ends the stream at once.
-  const absl::Time patience = absl::Now() + absl::Seconds(5);
-  while (stream_ != nullptr) {
-    if (changed_.WaitWithDeadline(&mutex_, patience)) stream_->Cancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    // Nothing is open any more, so the server ends the stream at once.
+    const absl::Time patience = absl::Now() + absl::Seconds(5);
+    bool cancelled = false;
+    while (stream_ != nullptr) {
+      if (cancelled) {
+        changed_.Wait(&mutex_);
+      } else if (changed_.WaitWithDeadline(&mutex_, patience)) {
+        if (stream_ != nullptr) stream_->Cancel();
+        cancelled = true;
+      }
+    }
   }
+  ReturnLate();
+  absl::MutexLock lock(&mutex_);
   return failure_;
+}
+
+void Worker::ReturnLate() {
+  v1::ReleaseRequest release;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& item : waiting_) *release.add_leases() = item->job().lease();
+    counts_.returned += waiting_.size();
+    waiting_.clear();
+  }
+  if (release.leases_size() == 0) return;
+  release.set_mode(v1::RELEASE_MODE_RETURN);
+  // If it does not work their leases end them.
+  client_->Call(&v1::Holdfast::Stub::Release, release).IgnoreError();
+}
+
+bool Worker::HasBeenIdle(absl::Time now) {
+  return connected_since_ != absl::InfiniteFuture() &&
+         now - std::max(last_job_, connected_since_) >= options_.idle_exit;
 }
 
 bool Worker::IsIdle() {
@@ -84,7 +121,7 @@ bool Worker::ShouldEnd() {
   if (!IsIdle()) return false;
   if (stop_.load()) return true;
   if (options_.jobs_max > 0 && settled_ >= options_.jobs_max) return true;
-  return now - last_job_ >= options_.idle_exit;
+  return HasBeenIdle(now);
 }
 
 bool Worker::MayConnect() {
@@ -94,7 +131,7 @@ bool Worker::MayConnect() {
 void Worker::Connect() {
   v1::Subscribe subscribe;
   for (const std::string& queue : options_.queues) subscribe.add_queues(queue);
-  uint64_t credits = options_.parallel - std::min<uint64_t>(options_.parallel, running_.size());
+  uint64_t credits = options_.parallel - std::min<uint64_t>(options_.parallel, running_.size() + waiting_.size());
   if (options_.jobs_max > 0) {
     credits = std::min(credits, options_.jobs_max - std::min(options_.jobs_max, taken_));
   }
@@ -110,11 +147,21 @@ void Worker::Connect() {
       client_->stub(), subscribe,
       [this](const v1::WorkResponse& response) { OnResponse(response); },
       [this](const absl::Status& status) { OnStreamEnded(status); });
-  for (const auto& [sequence, settlement] : unsettled_) stream_->Settle(settlement);
+  touches_.clear();
+  for (auto& [sequence, unsettled] : unsettled_) {
+    unsettled.sent_before = true;
+    unsettled.again_at = absl::InfiniteFuture();
+    stream_->Settle(unsettled.settlement);
+  }
+  // Whether their leases still hold is soon known.
+  for (auto& [id, running] : running_) running.touch_at = absl::Now();
 }
 
 void Worker::OnStreamEnded(const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
+  connected_since_ = absl::InfiniteFuture();
+  const bool first = unreachable_since_ == absl::InfiniteFuture() && !ending_ && !status.ok();
+  if (first && options_.on_unreachable) options_.on_unreachable(status);
   stream_ = nullptr;
   next_connect_ = absl::Now() + kReconnectPause;
   unreachable_since_ = std::min(unreachable_since_, absl::Now());
@@ -125,6 +172,7 @@ void Worker::OnStreamEnded(const absl::Status& status) {
 void Worker::OnResponse(const v1::WorkResponse& response) {
   absl::MutexLock lock(&mutex_);
   unreachable_since_ = absl::InfiniteFuture();
+  connected_since_ = std::min(connected_since_, absl::Now());
   for (const v1::Job& job : response.jobs()) {
     last_job_ = absl::Now();
     ++taken_;
@@ -145,7 +193,7 @@ void Worker::OnResponse(const v1::WorkResponse& response) {
 std::shared_ptr<WorkItem> Worker::TakeItem() {
   absl::MutexLock lock(&mutex_);
   while (waiting_.empty() && !ending_) changed_.Wait(&mutex_);
-  if (waiting_.empty()) return nullptr;
+  if (ending_) return nullptr;
   std::shared_ptr<WorkItem> item = std::move(waiting_.front());
   waiting_.pop_front();
   running_[item->job().id()] = {item, absl::Now() + LeaseOf(item->job()) / 3};
@@ -192,20 +240,58 @@ void Worker::Settle(const v1::Job& job, const Verdict& verdict) {
     const bool more = options_.jobs_max == 0 || taken_ < options_.jobs_max;
     if (!stop_.load() && more) stream_->AddCredits(1);
   }
-  unsettled_.emplace(sequence_, std::move(settlement));
+  unsettled_.emplace(sequence_, Unsettled{.settlement = std::move(settlement),
+                                          .sent_before = false,
+                                          .again_at = absl::InfiniteFuture()});
 }
 
 void Worker::OnResult(const v1::SettlementResult& result) {
   const auto sent = unsettled_.find(result.sequence());
-  if (sent == unsettled_.end()) return;  // a touch
+  if (sent == unsettled_.end()) {
+    const auto touch = touches_.find(result.sequence());
+    if (touch == touches_.end()) return;
+    OnTouchResult(touch->second, result);
+    touches_.erase(touch);
+    return;
+  }
+  if (result.has_error() && IsPassing(FromRpcStatus(result.error()))) {
+    sent->second.again_at = absl::Now() + kReconnectPause;
+    return;
+  }
   Count(sent->second, result);
   unsettled_.erase(sent);
   ++settled_;
 }
 
-void Worker::Count(const v1::Settlement& settlement, const v1::SettlementResult& result) {
-  const bool ok = !result.has_error() && result.results_size() == 1 &&
-                  !result.results(0).has_error();
+void Worker::OnTouchResult(uint64_t job, const v1::SettlementResult& result) {
+  // The server's word that a lease has ended may have been lost with an earlier stream.
+  const auto running = running_.find(job);
+  if (running == running_.end()) return;
+  if (result.results_size() == 1 && result.results(0).has_error()) {
+    running->second.item->Cancel();
+  } else if (result.has_error()) {
+    running->second.touch_at = absl::Now() + kReconnectPause;
+  }
+}
+
+void Worker::SettleAgain(absl::Time now) {
+  if (stream_ == nullptr) return;
+  for (auto& [sequence, unsettled] : unsettled_) {
+    if (unsettled.again_at > now) continue;
+    unsettled.sent_before = true;
+    unsettled.again_at = absl::InfiniteFuture();
+    stream_->Settle(unsettled.settlement);
+  }
+}
+
+void Worker::Count(const Unsettled& sent, const v1::SettlementResult& result) {
+  const v1::Settlement& settlement = sent.settlement;
+  const bool answered = !result.has_error() && result.results_size() == 1;
+  // A delete whose first result was lost finds nothing to delete.
+  const bool done_before = answered && sent.sent_before && settlement.has_delete_jobs() &&
+                           result.results(0).has_error() &&
+                           absl::IsNotFound(FromRpcStatus(result.results(0).error()));
+  const bool ok = answered && (!result.results(0).has_error() || done_before);
   if (!ok) {
     ++counts_.lost;
   } else if (settlement.has_delete_jobs()) {
@@ -227,6 +313,7 @@ void Worker::TouchLeases(absl::Time now) {
     v1::Settlement touch;
     touch.set_sequence(++sequence_);
     *touch.mutable_touch_jobs()->add_leases() = job.lease();
+    touches_[sequence_] = id;
     stream_->Settle(touch);
     running.touch_at = now + LeaseOf(job) / 3;
   }

@@ -72,10 +72,13 @@ class Worker {
     absl::Duration lease;             // zero: each job's own
     // Stop after so many settled jobs; 0: never.
     uint64_t jobs_max = 0;
-    // Stop when nothing has come for so long and nothing runs; infinite: never.
+    // Stop when the server, being reached, has sent nothing for so long and nothing runs;
+    // infinite: never.
     absl::Duration idle_exit = absl::InfiniteDuration();
     // Give up when the server could not be reached for so long.
     absl::Duration give_up = absl::Seconds(60);
+    // Called once each time that the server cannot be reached any more. May be empty.
+    std::function<void(const absl::Status&)> on_unreachable;
   };
   struct Counts {
     uint64_t done = 0;
@@ -99,16 +102,29 @@ class Worker {
 
  private:
   struct Running;  // an item in the hands of a handler
+  // A settlement without a result yet.
+  struct Unsettled {
+    v1::Settlement settlement;
+    bool sent_before = false;  // perhaps executed, its result being lost with a stream
+    absl::Time again_at = absl::InfiniteFuture();
+  };
   // Everything below runs under mutex_.
   bool MayConnect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ShouldEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasBeenIdle(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TouchLeases(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(const v1::Job& job, const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnResult(const v1::SettlementResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Count(const v1::Settlement& settlement, const v1::SettlementResult& result)
+  // Sends what was refused for now, or was sent on a stream that broke, again.
+  void SettleAgain(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnTouchResult(uint64_t job, const v1::SettlementResult& result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnResult(const v1::SettlementResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Count(const Unsettled& sent, const v1::SettlementResult& result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives back what came after the end had been decided.
+  void ReturnLate();
 
   // From the stream's threads and the handlers' threads.
   void OnResponse(const v1::WorkResponse& response);
@@ -128,7 +144,8 @@ class Worker {
   std::deque<std::shared_ptr<WorkItem>> waiting_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, Running> running_ ABSL_GUARDED_BY(mutex_);  // by job id
   // Sent or to be sent, without a result yet; sent again on a new stream.
-  std::map<uint64_t, v1::Settlement> unsettled_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, Unsettled> unsettled_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, uint64_t> touches_ ABSL_GUARDED_BY(mutex_);  // sequence to job id
   uint64_t sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t settled_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -138,6 +155,7 @@ class Worker {
   absl::Time unreachable_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   absl::Time next_connect_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time last_job_ ABSL_GUARDED_BY(mutex_);
+  absl::Time connected_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
 };
 
 }  // namespace holdfast

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -26,7 +27,13 @@ constexpr absl::Duration kKillAfter = absl::Seconds(5);
 std::vector<std::string> Environment(
     const std::vector<std::pair<std::string, std::string>>& added) {
   std::vector<std::string> all;
-  for (char** entry = environ; *entry != nullptr; ++entry) all.emplace_back(*entry);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool replaced = std::any_of(added.begin(), added.end(),
+                                      [name](const auto& other) { return other.first == name; });
+    if (!replaced) all.emplace_back(text);
+  }
   for (const auto& [name, value] : added) all.push_back(name + "=" + value);
   return all;
 }
@@ -48,15 +55,31 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command,
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGPIPE);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                            POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
-  const int error = posix_spawnp(&pid, command[0].c_str(), &actions, nullptr,
+  const int error = posix_spawnp(&pid, command[0].c_str(), &actions, &attributes,
                                  Pointers(command).data(), Pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
   close(ends[0]);
   if (error != 0) {
     close(ends[1]);
-    return absl::NotFoundError(
-        absl::StrCat("cannot run '", command[0], "': ", std::strerror(error)));
+    const std::string what =
+        absl::StrCat("cannot run '", command[0], "': ", std::strerror(error));
+    return error == EAGAIN || error == ENOMEM || error == E2BIG
+               ? absl::ResourceExhaustedError(what)
+               : absl::NotFoundError(what);
   }
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   *input_fd = ends[1];
@@ -86,24 +109,30 @@ absl::StatusOr<ChildResult> RunChild(
   int input_fd = -1;
   const absl::StatusOr<pid_t> pid = Spawn(command, Environment(environment), &input_fd);
   if (!pid.ok()) return pid.status();
+  // A look every so often stands in for the descriptor where there is none.
   const int ended_fd = static_cast<int>(syscall(SYS_pidfd_open, *pid, 0));
   ChildResult result;
   absl::Time kill_at = absl::InfiniteFuture();
   int status = 0;
-  while (waitpid(*pid, &status, WNOHANG) == 0) {
+  pid_t ended = 0;
+  while ((ended = waitpid(*pid, &status, WNOHANG)) == 0) {
     Feed(&input_fd, &input);
     pollfd fds[] = {{ended_fd, POLLIN, 0}, {input_fd, POLLOUT, 0}};
     poll(fds, 2, kLookEveryMs);
     if (!result.killed && should_end()) {
       result.killed = true;
-      kill(*pid, SIGTERM);
+      kill(-*pid, SIGTERM);
       kill_at = absl::Now() + kKillAfter;
     } else if (absl::Now() >= kill_at) {
-      kill(*pid, SIGKILL);
+      kill(-*pid, SIGKILL);
     }
   }
   if (input_fd >= 0) close(input_fd);
   if (ended_fd >= 0) close(ended_fd);
+  if (ended < 0) {
+    return absl::InternalError(
+        absl::StrCat("how '", command[0], "' ended is unknown: ", std::strerror(errno)));
+  }
   if (WIFSIGNALED(status)) {
     result.signal = WTERMSIG(status);
   } else {

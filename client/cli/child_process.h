@@ -20,9 +20,14 @@ struct ChildResult {
 };
 
 // Runs `command` (looked up in PATH) with `input` on its standard input, `environment` added to
-// this process's, and the other descriptors inherited, until it ends. Asks `should_end` some ten
-// times a second; when it says yes the process gets SIGTERM, and SIGKILL five seconds later.
-// NOT_FOUND if the command cannot be started. A command that does not read its input is fine.
+// this process's (and replacing what has the same name there), and standard output and error
+// inherited, until it ends. It runs in a process group of its own, so that a Ctrl-C at a terminal
+// does not reach it, and with default signal handling. Asks `should_end` some ten times a second;
+// when it says yes the group gets SIGTERM, and SIGKILL five seconds later.
+//
+// A command that does not read its input is fine. REQUIRES: SIGPIPE is ignored and SIGCHLD is not.
+// Errors: NOT_FOUND if there is no such command or it is not executable; RESOURCE_EXHAUSTED if
+// this machine has no room for it; INTERNAL if how it ended cannot be learnt.
 absl::StatusOr<ChildResult> RunChild(
     const std::vector<std::string>& command, std::string_view input,
     const std::vector<std::pair<std::string, std::string>>& environment,

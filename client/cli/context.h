@@ -6,7 +6,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,6 +39,9 @@ class CliContext {
   void SetExit(int code) {
     if (exit_ == kExitOk) exit_ = code;
   }
+  // What stood after the first "--" of `holdfast work`.
+  void set_command(std::vector<std::string> command) { command_ = std::move(command); }
+  const std::vector<std::string>& command() const { return command_; }
   int exit_code() const { return exit_; }
   // Says on stderr what failed, with what the user can do about it.
   void Fail(const absl::Status& status);
@@ -63,6 +69,7 @@ class CliContext {
   std::string timeout_ = "15s";
   std::unique_ptr<Client> client_;
   int exit_ = kExitOk;
+  std::vector<std::string> command_;
 };
 
 // Each adds its commands to `app`; they run when they are parsed.

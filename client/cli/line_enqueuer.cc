@@ -14,6 +14,13 @@ constexpr size_t kBytesPerMessage = 1 << 20;
 constexpr size_t kMessagesOpen = 16;
 constexpr absl::Duration kRetryPause = absl::Milliseconds(300);
 
+// Each message has a request id: whatever became of it, it may be sent again.
+bool IsPassing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsUnknown(status) ||
+         (absl::IsResourceExhausted(status) &&
+          DetailsOf(status).retry_after > absl::ZeroDuration());
+}
+
 }  // namespace
 
 LineEnqueuer::LineEnqueuer(Client* client, std::string queue, v1::JobSpec spec, Progress progress)
@@ -22,7 +29,7 @@ LineEnqueuer::LineEnqueuer(Client* client, std::string queue, v1::JobSpec spec, 
 absl::Status LineEnqueuer::Run(std::istream& in) {
   for (;;) {
     const absl::Status status = RunStream(in);
-    if (status.ok() || !absl::IsUnavailable(status) ||
+    if (status.ok() || !IsPassing(status) ||
         absl::Now() - last_success_ > client_->options().timeout) {
       ShowProgress(/*last=*/true);
       return status;

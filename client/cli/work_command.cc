@@ -14,20 +14,25 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> queues;
-  std::vector<std::string> command;
   uint32_t parallel = 1;
   std::optional<absl::Duration> lease;
   std::optional<absl::Duration> idle_exit;
+  std::optional<absl::Duration> give_up;
   uint64_t max_jobs = 0;
   bool quiet = false;
 };
 
 std::atomic<Worker*> running_worker{nullptr};
+std::atomic<int> signals_seen{0};
+std::atomic<bool> hurry{false};      // ends the commands, too
+std::atomic<int> cannot_run{kExitOk};  // the exit code if the command cannot be started
 
-// The first signal stops gracefully, the second at once (their leases then expire).
+// The first signal stops gracefully, the second also ends the commands, the third is the end.
 void OnSignal(int number) {
-  Worker* worker = running_worker.exchange(nullptr);
-  if (worker == nullptr) _exit(128 + number);
+  Worker* worker = running_worker.load();
+  const int seen = signals_seen.fetch_add(1) + 1;
+  if (worker == nullptr || seen >= 3) _exit(128 + number);
+  if (seen == 2) hurry.store(true);
   worker->Stop();
 }
 
@@ -37,6 +42,7 @@ void HandleSignals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL);  // ignored, as some parents leave it, exit codes would be lost
 }
 
 std::vector<std::pair<std::string, std::string>> EnvironmentOf(const v1::Job& job) {
@@ -55,16 +61,19 @@ std::vector<std::pair<std::string, std::string>> EnvironmentOf(const v1::Job& jo
   return environment;
 }
 
-Verdict Handle(const Arguments& arguments, const WorkItem& item) {
+Verdict Handle(const Arguments& arguments, const WorkItem& item, CliContext* context) {
   const v1::Job& job = item.job();
   const absl::StatusOr<ChildResult> result = RunChild(
-      arguments.command, job.body(), EnvironmentOf(job), [&item] { return item.cancelled(); });
+      context->command(), job.body(), EnvironmentOf(job),
+      [&item] { return item.cancelled() || hurry.load(); });
   if (!result.ok()) {
     std::fprintf(stderr, "holdfast work: %s\n", std::string(result.status().message()).c_str());
+    cannot_run.store(absl::IsNotFound(result.status()) ? kExitUsage : kExitRefused);
     if (Worker* worker = running_worker.load()) worker->Stop();
     return Verdict::Returned();  // the job is not to blame
   }
   if (result->exit_code == 0 && result->signal == 0) return Verdict::Done();
+  if (result->killed && !item.cancelled()) return Verdict::Returned();  // in a hurry
   if (!arguments.quiet) {
     const std::string how = result->signal != 0 ? absl::StrCat("signal ", result->signal)
                                                 : absl::StrCat("exit code ", result->exit_code);
@@ -91,7 +100,7 @@ void PrintCounts(CliContext* context, const Worker::Counts& counts, bool quiet) 
 }
 
 void Run(CliContext* context, const Arguments& arguments) {
-  if (arguments.command.empty()) {
+  if (context->command().empty()) {
     return context->Misuse(absl::InvalidArgumentError(
         "work needs a command: holdfast work QUEUE -- COMMAND ARGUMENT..."));
   }
@@ -101,13 +110,22 @@ void Run(CliContext* context, const Arguments& arguments) {
   options.lease = arguments.lease.value_or(absl::ZeroDuration());
   options.jobs_max = arguments.max_jobs;
   options.idle_exit = arguments.idle_exit.value_or(absl::InfiniteDuration());
+  options.give_up = arguments.give_up.value_or(options.give_up);
+  options.on_unreachable = [&arguments](const absl::Status& status) {
+    if (arguments.quiet) return;
+    std::fprintf(stderr, "holdfast work: no connection, trying again: %s\n",
+                 std::string(status.message()).c_str());
+  };
   Worker worker(&context->client(), options,
-                [&arguments](const WorkItem& item) { return Handle(arguments, item); });
+                [&arguments, context](const WorkItem& item) {
+                  return Handle(arguments, item, context);
+                });
   running_worker.store(&worker);
   HandleSignals();
   const absl::Status status = worker.Run();
   running_worker.store(nullptr);
   PrintCounts(context, worker.counts(), arguments.quiet);
+  context->SetExit(cannot_run.load());
   if (!status.ok()) context->Fail(status);
 }
 
@@ -118,7 +136,9 @@ void AddWorkCommand(CLI::App* app, CliContext* context) {
       "work",
       "Runs a command for each job, its body on standard input. Exit code 0 deletes the job;\n"
       "anything else counts as a failure and the queue's retry policy applies. The lease is kept\n"
-      "alive meanwhile. SIGINT or SIGTERM takes no more jobs and waits for the running ones.");
+      "alive meanwhile. SIGINT or SIGTERM takes no more jobs and waits for the running ones; a\n"
+      "second one ends the commands, too, and gives their jobs back.\n"
+      "holdfast work QUEUE... [FLAGS] -- COMMAND [ARGUMENT...]");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("queue", arguments->queues, "Queues to take from")->required();
   command->add_option("--parallel", arguments->parallel, "Commands at a time")
@@ -129,10 +149,10 @@ void AddWorkCommand(CLI::App* app, CliContext* context) {
               "End when nothing has come for so long");
   command->add_option("--max-jobs", arguments->max_jobs, "End after so many jobs; 0: never")
       ->capture_default_str();
+  AddDuration(command, "--give-up", &arguments->give_up,
+              "End when the server could not be reached for so long; default 60s");
   command->add_flag("--quiet", arguments->quiet, "Say nothing of failures and counts");
-  command->callback([context, arguments, app] {
-    // What stands after "--" was set aside by RunCli.
-    arguments->command = app->remaining();
+  command->callback([context, arguments] {
     Run(context, *arguments);
   });
 }
