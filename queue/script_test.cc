@@ -2,7 +2,8 @@
 // more flushes and restarts; all must print what the script expects.
 //
 // `bazel run //queue:script_test -- --rewrite` writes what the oracle prints into the scripts
-// (the plain machine where a script is for machines only); the diff is then to be reviewed. The language is described in queue/testdata/README.md.
+// (the plain machine where a script is for machines only); the diff is then to be reviewed. The
+// language is described in queue/testdata/README.md.
 
 #include <algorithm>
 #include <cstdlib>
@@ -170,7 +171,8 @@ class Runner {
     } else if (verb == "job" && words.size() >= 2) {
       const bool full = words.size() == 3 && words[2] == "full";
       Job job;
-      const bool found = subject_->FindJob(JobId(std::strtoull(words[1].c_str(), nullptr, 10)), &job);
+      const JobId id(std::strtoull(words[1].c_str(), nullptr, 10));
+      const bool found = subject_->FindJob(id, &job);
       *printed = found ? JobText(job, full ? Detail::kFull : Detail::kBrief) + "\n"
                        : "no such job\n";
     } else if (verb == "queues") {

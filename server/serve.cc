@@ -111,6 +111,10 @@ NodeEngine::Options EngineOptions(const ServeConfig& config, const Identity& ide
   options.unflushed_bytes_max = 2 * config.unflushed_bytes;
   options.admission.bytes_max = static_cast<int64_t>(config.in_flight_bytes_max);
   options.admission.commands_max = static_cast<int64_t>(config.in_flight_commands_max);
+  options.on_disk_full = [](const absl::Status& status) {
+    if (status.ok()) return spdlog::info("the disk has room again");
+    spdlog::error("the disk is full, jobs are refused: {}", status.ToString());
+  };
   return options;
 }
 

@@ -116,9 +116,10 @@ class StateStore {
   // batches should be large (64 MiB is right, a few KiB is wasteful).
   //
   // Errors: kResourceExhausted (no space left), kUnavailable (read-only file system),
-  // kInternal (the device failed), kDataLoss. After an error nothing of the batch is visible, but
-  // it may or may not be there after a reopen; the error is sticky: every further Flush returns
-  // it, reads go on.
+  // kInternal (the device failed), kDataLoss. After an error nothing of the batch is visible, and
+  // reads go on. After kResourceExhausted with Stats().health still OK nothing of the batch is
+  // there at all: flush it again when there may be room. Every other error is sticky: every
+  // further Flush returns it, and whether the batch is there is known after a reopen.
   virtual absl::Status Flush(const StateBatch& batch) = 0;
 
   // The rows as of the last completed Flush (or of the open). Cheap: a reference count.

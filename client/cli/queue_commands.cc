@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "client/cli/context.h"
@@ -5,6 +6,9 @@
 
 namespace holdfast {
 namespace {
+
+// The longest wait of a queue that is given a shortest one only.
+constexpr absl::Duration kBackoffMax = absl::Hours(1);
 
 struct Arguments {
   std::string queue;
@@ -132,7 +136,6 @@ void DeleteQueue(CliContext* context, const Arguments& arguments) {
 v1::UpdateQueueRequest ToRequest(const QueueChanges& changes) {
   v1::UpdateQueueRequest request;
   v1::Queue* queue = request.mutable_queue();
-  v1::RetryPolicy* retry = queue->mutable_retry_policy();
   queue->set_name(changes.queue);
   const auto set = [&request](const auto& value, const char* path, const auto& store) {
     if (!value.has_value()) return;
@@ -144,14 +147,6 @@ v1::UpdateQueueRequest ToRequest(const QueueChanges& changes) {
   set(changes.ttl, "ttl", [&](absl::Duration d) { *queue->mutable_ttl() = ToProto(d); });
   set(changes.dedup_window, "dedup_window",
       [&](absl::Duration d) { *queue->mutable_dedup_window() = ToProto(d); });
-  set(changes.backoff_min, "retry_policy.backoff_min",
-      [&](absl::Duration d) { *retry->mutable_backoff_min() = ToProto(d); });
-  set(changes.backoff_max, "retry_policy.backoff_max",
-      [&](absl::Duration d) { *retry->mutable_backoff_max() = ToProto(d); });
-  set(changes.max_attempts, "retry_policy.max_attempts",
-      [&](uint32_t n) { retry->set_max_attempts(n); });
-  set(changes.multiplier, "retry_policy.multiplier_percent",
-      [&](uint32_t n) { retry->set_multiplier_percent(n); });
   set(changes.max_jobs, "max_jobs", [&](uint64_t n) { queue->set_max_jobs(n); });
   set(changes.max_bytes, "max_bytes", [&](uint64_t n) { queue->set_max_bytes(n); });
   set(changes.max_reserved, "max_reserved", [&](uint64_t n) { queue->set_max_reserved(n); });
@@ -163,8 +158,43 @@ v1::UpdateQueueRequest ToRequest(const QueueChanges& changes) {
   return request;
 }
 
+bool ChangesRetry(const QueueChanges& changes) {
+  return changes.max_attempts.has_value() || changes.multiplier.has_value() ||
+         changes.backoff_min.has_value() || changes.backoff_max.has_value();
+}
+
+// A retry policy is set as a whole: what is not named is taken from the queue as it is. False
+// after a complaint.
+bool AddRetryPolicy(CliContext* context, const QueueChanges& changes,
+                    v1::UpdateQueueRequest* request) {
+  v1::GetQueueRequest get;
+  get.set_name(changes.queue);
+  const auto queue = context->client().Call(&v1::Holdfast::Stub::GetQueue, get);
+  if (!queue.ok() && !absl::IsNotFound(queue.status())) {
+    context->Fail(queue.status());
+    return false;
+  }
+  v1::RetryPolicy* retry = request->mutable_queue()->mutable_retry_policy();
+  if (queue.ok()) *retry = queue->retry_policy();
+  if (changes.max_attempts.has_value()) retry->set_max_attempts(*changes.max_attempts);
+  if (changes.multiplier.has_value()) retry->set_multiplier_percent(*changes.multiplier);
+  if (changes.backoff_max.has_value()) {
+    *retry->mutable_backoff_max() = ToProto(*changes.backoff_max);
+  }
+  if (changes.backoff_min.has_value()) {
+    *retry->mutable_backoff_min() = ToProto(*changes.backoff_min);
+    if (!changes.backoff_max.has_value() &&
+        FromProto(retry->backoff_max()) < *changes.backoff_min) {
+      *retry->mutable_backoff_max() = ToProto(std::max(kBackoffMax, *changes.backoff_min));
+    }
+  }
+  request->mutable_update_mask()->add_paths("retry_policy");
+  return true;
+}
+
 void SetQueue(CliContext* context, const QueueChanges& changes) {
-  const v1::UpdateQueueRequest request = ToRequest(changes);
+  v1::UpdateQueueRequest request = ToRequest(changes);
+  if (ChangesRetry(changes) && !AddRetryPolicy(context, changes, &request)) return;
   if (request.update_mask().paths_size() == 0) {
     return context->Misuse(absl::InvalidArgumentError(
         "queue set needs something to set; see holdfast queue set --help"));
@@ -187,7 +217,8 @@ void AddQueueSet(CLI::App* queue, CliContext* context) {
   command->add_option("--max-attempts", changes->max_attempts,
                       "Failures after which a job is buried; 0: never");
   AddDuration(command, "--backoff-min", &changes->backoff_min, "Wait after the first failure");
-  AddDuration(command, "--backoff-max", &changes->backoff_max, "Longest wait");
+  AddDuration(command, "--backoff-max", &changes->backoff_max,
+              "Longest wait; 1h where only a shortest is set");
   command->add_option("--backoff-multiplier", changes->multiplier,
                       "Percent by which each wait is longer than the last, 100..1000");
   command->add_option("--max-jobs", changes->max_jobs, "Most jobs; 0: no limit");

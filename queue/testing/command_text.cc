@@ -15,7 +15,9 @@ namespace {
 
 std::string LeasesText(const LeaseRefs& leases) {
   std::ostringstream out;
-  for (const LeaseRef& lease : leases) out << " " << lease.job.value() << "/" << lease.token.value();
+  for (const LeaseRef& lease : leases) {
+    out << " " << lease.job.value() << "/" << lease.token.value();
+  }
   return out.str();
 }
 

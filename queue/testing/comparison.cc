@@ -229,7 +229,8 @@ CommandStream Shrink(CommandStream stream,
   size_t high = stream.size();
   while (low + 1 < high) {
     const size_t middle = (low + high) / 2;
-    const CommandStream prefix(stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(middle));
+    const CommandStream prefix(stream.begin(),
+                               stream.begin() + static_cast<std::ptrdiff_t>(middle));
     (DiffersInChild(prefix, differs) ? high : low) = middle;
   }
   stream.resize(high);

@@ -33,7 +33,8 @@ std::optional<Difference> CompareMachines(const CommandStream& stream,
 
 // A short part of `stream` for which `differs` is still true or ends its process. Each try runs
 // in a child process.
-CommandStream Shrink(CommandStream stream, const std::function<bool(const CommandStream&)>& differs);
+CommandStream Shrink(CommandStream stream,
+                     const std::function<bool(const CommandStream&)>& differs);
 // True if `differs` is true of it or ends its (child) process.
 bool DiffersInChild(const CommandStream& stream,
                     const std::function<bool(const CommandStream&)>& differs);

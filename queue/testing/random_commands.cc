@@ -391,7 +391,8 @@ std::pair<uint64_t, uint64_t> SeedRange(uint64_t default_count) {
   if (text == nullptr || *text == '\0') return {1, default_count};
   char* end = nullptr;
   const uint64_t first = std::strtoull(text, &end, 10);
-  const uint64_t last = end[0] == '.' && end[1] == '.' ? std::strtoull(end + 2, nullptr, 10) : first;
+  const bool is_range = end[0] == '.' && end[1] == '.';
+  const uint64_t last = is_range ? std::strtoull(end + 2, nullptr, 10) : first;
   return {first, last};
 }
 

@@ -202,7 +202,9 @@ std::string OutcomeText(const CommandBody& body, const Outcome& outcome, Detail 
 }
 
 std::string EndedLeasesText(std::vector<Machine::EndedLease> ended) {
-  const auto key = [](const Machine::EndedLease& lease) { return std::pair(lease.job, lease.token); };
+  const auto key = [](const Machine::EndedLease& lease) {
+    return std::pair(lease.job, lease.token);
+  };
   std::sort(ended.begin(), ended.end(),
             [&key](const auto& a, const auto& b) { return key(a) < key(b); });
   std::ostringstream out;

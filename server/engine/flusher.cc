@@ -13,16 +13,17 @@ namespace {
 
 constexpr absl::Duration kCheckEvery = absl::Seconds(1);
 constexpr absl::Duration kPressureCheckEvery = absl::Milliseconds(20);
+constexpr absl::Duration kFullDiskCheckEvery = absl::Milliseconds(200);
 
 }  // namespace
 
 Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
-                 std::vector<ShardOnLoop> shards,
-                 std::function<void(const absl::Status&)> on_fatal)
+                 std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal)
     : options_(options),
       store_(store),
       log_(log),
       shards_(std::move(shards)),
+      on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
       thread_([this] { Run(); }) {
   pthread_setname_np(thread_.native_handle(), "flusher");
@@ -43,9 +44,15 @@ void Flusher::Stop(LastFlush last) {
     wake_.Signal();
   }
   thread_.join();
-  if (last == LastFlush::kDo) {
-    if (absl::Status status = FlushOnce(); !status.ok()) on_fatal_(status);
+  if (last == LastFlush::kDo && !failed_) {
+    if (absl::Status status = FlushOnce(); !status.ok()) Fail(status);
   }
+}
+
+void Flusher::Fail(const absl::Status& status) {
+  failed_ = true;
+  // On a full disk the next start replays the log instead.
+  if (!absl::IsResourceExhausted(status) || !store_->Stats().health.ok()) on_fatal_(status);
 }
 
 bool Flusher::LogIsLong() const { return log_->Usage().retained_bytes >= options_.log_bytes; }
@@ -72,7 +79,7 @@ void Flusher::Run() {
     WaitForStore();
     requested_.store(false, std::memory_order_relaxed);
     const absl::Status status = FlushOnce();
-    if (!status.ok()) return on_fatal_(status);
+    if (!status.ok()) return Fail(status);
     last_flush_ = absl::Now();
   }
 }
@@ -98,6 +105,20 @@ std::vector<Shard::Frozen> Flusher::FreezeAll(std::vector<ShardOnLoop>* frozen_s
   return frozen;
 }
 
+absl::Status Flusher::FlushWhenThereIsRoom(const StateBatch& batch) {
+  bool was_full = false;
+  for (;;) {
+    absl::Status status = store_->Flush(batch);
+    const bool full = absl::IsResourceExhausted(status) && store_->Stats().health.ok();
+    if (full != was_full) on_disk_full_(full ? status : absl::OkStatus());
+    if (!full) return status;
+    was_full = true;
+    absl::MutexLock lock(&mutex_);
+    if (!stopping_) wake_.WaitWithTimeout(&mutex_, kFullDiskCheckEvery);
+    if (stopping_) return status;
+  }
+}
+
 absl::Status Flusher::FlushOnce() {
   std::vector<ShardOnLoop> shards;
   std::vector<Shard::Frozen> frozen = FreezeAll(&shards);
@@ -105,7 +126,7 @@ absl::Status Flusher::FlushOnce() {
   {
     StateBatch batch;
     for (const Shard::Frozen& one : frozen) AddToBatch(*one.generation, one.applied, &batch);
-    RETURN_IF_ERROR(store_->Flush(batch));
+    RETURN_IF_ERROR(FlushWhenThereIsRoom(batch));
   }
   frozen.clear();
   std::vector<std::shared_ptr<const Generation>> retired(shards.size());

@@ -7,7 +7,8 @@
 // Reasons: unflushed bytes, bytes kept in the log, or the age of the oldest unflushed change. All
 // shards go into one flush, since its fsyncs cost the same for one as for all. When the store's
 // compaction has fallen behind, the thread waits before it flushes; the shards then fill up to
-// their bound and stop proposing.
+// their bound and stop proposing. When the disk is full the thread tries again and again; nothing
+// is lost, since the log still holds it all.
 //
 // Thread-safety: all methods from any thread. Ownership: store, log and shards outlive it.
 
@@ -46,8 +47,12 @@ class Flusher {
     absl::Duration age = absl::Seconds(20);
   };
 
+  using Handler = std::function<void(const absl::Status&)>;
+
+  // `on_disk_full` is called on the flusher's thread: with RESOURCE_EXHAUSTED when a flush finds
+  // no room on the disk, with OK when a later try found it. `on_fatal`: nothing can be flushed.
   Flusher(const Options& options, StateStore* store, const LogStore* log,
-          std::vector<ShardOnLoop> shards, std::function<void(const absl::Status&)> on_fatal);
+          std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal);
   // Stops if that was not done.
   ~Flusher();
 
@@ -70,20 +75,26 @@ class Flusher {
   bool WaitForReason();
   bool LogIsLong() const;
   void WaitForStore();
+  // Freezes and flushes. RESOURCE_EXHAUSTED: the disk was full until it was time to end; what is
+  // frozen stays so, and no other flush may follow.
   absl::Status FlushOnce();
+  absl::Status FlushWhenThereIsRoom(const StateBatch& batch);
+  void Fail(const absl::Status& status);
   std::vector<Shard::Frozen> FreezeAll(std::vector<ShardOnLoop>* frozen_shards);
 
   const Options options_;
   StateStore* const store_;
   const LogStore* const log_;
   const std::vector<ShardOnLoop> shards_;
-  const std::function<void(const absl::Status&)> on_fatal_;
+  const Handler on_disk_full_;
+  const Handler on_fatal_;
 
   std::atomic<bool> requested_{false};
   absl::Mutex mutex_;
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time last_flush_ = absl::Now();
+  bool failed_ = false;  // the thread's; then of Stop
 
   std::thread thread_;  // last: starts when the rest is made
 };

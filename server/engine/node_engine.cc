@@ -102,7 +102,11 @@ absl::Status NodeEngine::Start() {
           absl::FormatDuration(options_.start_timeout)));
     }
   }
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, fatal);
+  const auto disk_full = [this](const absl::Status& status) {
+    router_->SetDiskFull(status);
+    if (options_.on_disk_full) options_.on_disk_full(status);
+  };
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, disk_full, fatal);
   notes_.store(flusher_.get(), std::memory_order_release);
   router_->SetServing(true);
   return absl::OkStatus();

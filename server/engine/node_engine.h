@@ -56,6 +56,9 @@ class NodeEngine {
     LogWriter::Options log;
     Flusher::Options flush;
     Admission::Limits admission;
+    // Told when the disk is too full to store what was done (RESOURCE_EXHAUSTED; enqueues are
+    // refused meanwhile), and when it no longer is (OK). May be empty. From any thread.
+    std::function<void(const absl::Status&)> on_disk_full;
   };
   // Makes the log of one shard.
   using MakeLog = std::function<std::unique_ptr<ReplicatedLog>(ShardId, Executor*, LogWriter*,

@@ -107,7 +107,21 @@ void Router::Submit(uint32_t shard, std::string command, ExecuteDone done) {
   Send(shard, std::move(submission));
 }
 
+void Router::SetDiskFull(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  disk_full_ = status;
+  disk_is_full_.store(!status.ok(), std::memory_order_relaxed);
+}
+
 void Router::Enqueue(std::string_view queue, EnqueueEncoder command, ExecuteDone done) {
+  if (disk_is_full_.load(std::memory_order_relaxed)) {
+    absl::Status full;
+    {
+      absl::MutexLock lock(&mutex_);
+      full = disk_full_;
+    }
+    if (!full.ok()) return std::move(done)(Failure(full));
+  }
   const int64_t bytes = static_cast<int64_t>(command.bytes());
   Submission submission;
   submission.permit = admission_.Admit(bytes);

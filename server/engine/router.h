@@ -44,6 +44,8 @@ class Router final : public Engine {
   EngineInfo Info() const override;
 
   void SetServing(bool serving) { serving_.store(serving, std::memory_order_relaxed); }
+  // While `status` is not OK, enqueues are refused with it: the disk has no room for what they add.
+  void SetDiskFull(const absl::Status& status);
   // Waiting reserves end, new ones do not wait; commands in flight go on.
   void Drain();
 
@@ -67,9 +69,11 @@ class Router final : public Engine {
   const EngineInfo info_;
   std::atomic<bool> serving_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<bool> disk_is_full_{false};  // whether disk_full_ is an error
   std::atomic<uint64_t> reserves_{0};
 
   absl::Mutex mutex_;
+  absl::Status disk_full_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ReserveId, std::shared_ptr<MultiReserve>> multi_reserves_
       ABSL_GUARDED_BY(mutex_);
 };

@@ -64,8 +64,8 @@ class RocksDbStateStore final : public StateStore {
 
  private:
   absl::Status Health() const;
-  absl::Status FlushOnce(const StateBatch& batch);
   absl::StatusOr<TableFiles> WriteFiles(const StateBatch& batch) const;
+  absl::Status Apply(const StateBatch& batch, const TableFiles& files);
   absl::Status Ingest(const TableFiles& files);
   void Publish(const StateBatch& batch, const TableFiles& files);
   bool IsDense(Table table, const BatchFile& file) const;
@@ -93,20 +93,23 @@ absl::Status RocksDbStateStore::Health() const {
 absl::Status RocksDbStateStore::Flush(const StateBatch& batch) {
   RETURN_IF_ERROR(Health());
   if (batch.empty()) return absl::OkStatus();
-  absl::Status status = FlushOnce(batch);
+  absl::StatusOr<TableFiles> files = WriteFiles(batch);
+  // Nothing but files of our own has been touched so far: with more room the same may succeed.
+  const bool may_succeed_later = absl::IsResourceExhausted(files.status());
+  absl::Status status = files.ok() ? Apply(batch, *files) : files.status();
   if (!status.ok()) {
     std::error_code ignored;  // Best effort: the next open removes them too.
     for (const auto& entry : std::filesystem::directory_iterator(incoming_, ignored)) {
       std::filesystem::remove(entry.path(), ignored);
     }
+    if (may_succeed_later) return status;
     absl::MutexLock lock(&mutex_);
     failed_ = status;
   }
   return status;
 }
 
-absl::Status RocksDbStateStore::FlushOnce(const StateBatch& batch) {
-  ASSIGN_OR_RETURN(const TableFiles files, WriteFiles(batch));
+absl::Status RocksDbStateStore::Apply(const StateBatch& batch, const TableFiles& files) {
   RETURN_IF_ERROR(Ingest(files));
   ++flush_number_;
   RETURN_IF_ERROR(mark_->Write(flush_number_));

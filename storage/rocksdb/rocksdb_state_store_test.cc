@@ -171,9 +171,25 @@ class RocksDbStateStoreFault : public testing::Test {
 };
 
 TEST_F(RocksDbStateStoreFault, AFullDiskIsResourceExhausted) {
-  const absl::Status status =
-      FailAFlush(&fault_.on_append, IOStatus::NoSpace("No space left on device"));
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  auto store = Open(path_, env_.get());
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->Flush(BatchOf(0, 1000)).ok());
+  fault_.error = IOStatus::NoSpace("No space left on device");
+  fault_.on_append.store(true);
+  for (int i = 0; i < 3; ++i) {
+    const absl::Status full = (*store)->Flush(BatchOf(1000, 2000));
+    EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
+    EXPECT_TRUE((*store)->Stats().health.ok());
+    EXPECT_EQ(CountRows(**store, Table::kIndex), 1000u);
+    EXPECT_TRUE(std::filesystem::is_empty(path_ + "/incoming"));
+  }
+  fault_.on_append.store(false);
+  EXPECT_TRUE((*store)->Flush(BatchOf(1000, 2000)).ok());  // There is room again.
+  EXPECT_EQ(CountRows(**store, Table::kIndex), 2000u);
+  store->reset();
+  store = Open(path_, env_.get());
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ(CountRows(**store, Table::kIndex), 2000u);
 }
 
 TEST_F(RocksDbStateStoreFault, AReadOnlyDiskIsUnavailable) {
