@@ -63,8 +63,8 @@ void CliContext::PrintJson(const nlohmann::json& json) const {
               json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-CLI::Option* AddDuration(CLI::App* app, const std::string& flag, std::optional<absl::Duration>* value,
-                         const std::string& help) {
+CLI::Option* AddDuration(CLI::App* app, const std::string& flag,
+                         std::optional<absl::Duration>* value, const std::string& help) {
   return app
       ->add_option_function<std::string>(
           flag, [value](const std::string& text) { *value = *ParseDuration(text); }, help)

@@ -81,8 +81,8 @@ void AddInspectCommands(CLI::App* app, CliContext* context);
 void AddQueueCommands(CLI::App* app, CliContext* context);
 
 // A duration option: `*value` is what was given, checked; untouched if it was not given.
-CLI::Option* AddDuration(CLI::App* app, const std::string& flag, std::optional<absl::Duration>* value,
-                         const std::string& help);
+CLI::Option* AddDuration(CLI::App* app, const std::string& flag,
+                         std::optional<absl::Duration>* value, const std::string& help);
 
 }  // namespace holdfast
 

@@ -217,7 +217,8 @@ void AddQueueSet(CLI::App* queue, CliContext* context) {
   command->add_option("--max-attempts", changes->max_attempts,
                       "Failures after which a job is buried; 0: never");
   AddDuration(command, "--backoff-min", &changes->backoff_min, "Wait after the first failure");
-  AddDuration(command, "--backoff-max", &changes->backoff_max, "Longest wait; 1h where only a shortest is set");
+  AddDuration(command, "--backoff-max", &changes->backoff_max,
+              "Longest wait; 1h where only a shortest is set");
   command->add_option("--backoff-multiplier", changes->multiplier,
                       "Percent by which each wait is longer than the last, 100..1000");
   command->add_option("--max-jobs", changes->max_jobs, "Most jobs; 0: no limit");
