@@ -176,7 +176,9 @@ Lines ContractLines(const FileDescriptor& file) {
 Lines RuleBreaches(const FileDescriptor& file) {
   Lines breaches;
   for (int i = 0; i < file.service_count(); ++i) CheckService(*file.service(i), &breaches);
-  for (int i = 0; i < file.message_type_count(); ++i) CheckMessage(*file.message_type(i), &breaches);
+  for (int i = 0; i < file.message_type_count(); ++i) {
+    CheckMessage(*file.message_type(i), &breaches);
+  }
   for (int i = 0; i < file.enum_type_count(); ++i) CheckEnum(*file.enum_type(i), &breaches);
   return breaches;
 }

@@ -6,6 +6,11 @@
 #include "queue/state_hash.h"
 
 namespace holdfast {
+namespace {
+
+constexpr size_t kAbsentMax = 65536;
+
+}  // namespace
 
 void Machine::Impl::DrainJobs(ChangeSink* sink) {
   for (const JobChange& change : job_changes_) {
@@ -103,6 +108,9 @@ void Machine::Impl::DrainChanges(ChangeSink* sink) {
   DrainQueues(sink);
   DrainDedups(sink);
   DrainRows(sink);
+  // From here on the shell answers for what was deleted until now.
+  if (absent_jobs_.size() > kAbsentMax) absent_jobs_.clear();
+  if (absent_dedups_.size() > kAbsentMax) absent_dedups_.clear();
 }
 
 std::vector<std::string> Machine::Impl::TakeWakeups() {

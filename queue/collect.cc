@@ -155,6 +155,7 @@ size_t Machine::Impl::CollectGrave(const SetRef& ref, size_t room) {
     const std::string key = table.At(first).first;
     MarkDedupChanged(ref.queue, key, &table.At(first).second);
     table.Remove(key);
+    absent_dedups_.emplace(ref.queue, key);
     grave_changes_.Mark(ref);
     if (set.total() == 0) graves_.erase(it);
   }

@@ -45,6 +45,7 @@ QueueState* Machine::Impl::EnsureQueue(std::string_view name, OutcomeCode* code)
   if (*code != OutcomeCode::kOk) return nullptr;
   QueueRecord record;
   record.id = QueueId(globals_.next_queue++);
+  globals_changed_ = true;
   record.name = std::string(name);
   record.created = now();
   QueueState* queue = queues_.Insert(record);
@@ -153,6 +154,8 @@ void Machine::Impl::Link(QueueState* queue, JobNode* node) {
 void Machine::Impl::Forget(JobNode* node) {
   CHECK(node->change != 0);
   job_changes_[node->change - 1].node = nullptr;
+  // Its row may still be there to be fetched.
+  absent_jobs_.insert(node->job.id);
   SetUnflushed(node, false);
   jobs_.Remove(node);
 }
@@ -271,6 +274,7 @@ void Machine::Impl::RemoveDedup(QueueState* queue, DedupTable* table, SetKey pla
   const std::string key = table->At(place).first;
   MarkDedupChanged(queue->record.id, key, &table->At(place).second);
   table->Remove(key);
+  absent_dedups_.emplace(queue->record.id, key);
   --queue->record.dedup_count;
 }
 

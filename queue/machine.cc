@@ -47,16 +47,18 @@ Outcome Machine::Impl::Apply(const Command& command, LogTime now) {
     const auto verdict =
         sessions_.Judge(request, now, settings().session_outcomes_max, &earlier);
     if (verdict == SessionTable::Verdict::kExpired) return Refused(OutcomeCode::kSessionExpired);
+    if (verdict == SessionTable::Verdict::kReplay) {
+      // Copied first: raising the floor moves the outcomes that are kept.
+      Outcome outcome = *earlier;
+      sessions_.Use(request, now);
+      outcome.replayed = true;
+      return outcome;
+    }
     sessions_.Use(request, now);
     if (verdict == SessionTable::Verdict::kForgotten) {
       return Refused(OutcomeCode::kOutcomeForgotten);
     }
     if (verdict == SessionTable::Verdict::kFull) return Refused(OutcomeCode::kRequestTableFull);
-    if (verdict == SessionTable::Verdict::kReplay) {
-      Outcome outcome = *earlier;
-      outcome.replayed = true;
-      return outcome;
-    }
     Outcome outcome = ApplyUnremembered(command);
     const bool open = sessions_.IsOpen(request.session, now);
     if (open && worth_remembering(outcome)) sessions_.Remember(request, outcome);

@@ -257,6 +257,7 @@ class Machine::Impl {
 
   // Paging; nothing here shows in an outcome.
   size_t unflushed_jobs_ = 0;
+  // Known not to exist: found absent, or deleted (at least all deleted since the last drain).
   absl::flat_hash_set<JobId> absent_jobs_;
   absl::flat_hash_set<DedupKey> absent_dedups_;
   std::vector<JobId> loose_jobs_;  // loaded by id, beyond the windows; evicted when unused

@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kWindowMinimum = 16;
 constexpr size_t kLooseMax = 4096;
-constexpr size_t kAbsentMax = 65536;
 
 constexpr SetKind kJobSets[] = {SetKind::kReady, SetKind::kDelayed, SetKind::kReserved,
                                 SetKind::kBuried, SetKind::kTtl};
@@ -62,7 +61,7 @@ void Machine::Impl::SetUnflushed(JobNode* node, bool unflushed) {
 // --- Loading.
 
 void Machine::Impl::LoadJob(const Job& job) {
-  if (jobs_.Find(job.id) != nullptr) return;
+  if (jobs_.Find(job.id) != nullptr || absent_jobs_.contains(job.id)) return;
   const JobPlaces places = PlacesOf(job);
   const SetRef ref{static_cast<SetKind>(job.state), job.queue, job.epoch, Holder()};
   PagedSet* set = FindMutableSet(ref);
@@ -84,6 +83,7 @@ void Machine::Impl::LoadJob(const Job& job) {
 void Machine::Impl::LoadDedup(const DedupRecord& record) {
   DedupTable* table = FindDedups(record.queue);
   if (table == nullptr || table->order().complete()) return;
+  if (absent_dedups_.contains(DedupKey(record.queue, record.key))) return;
   if (table->Find(record.key) == nullptr) table->Load(record.key, record.job, record.expires);
 }
 
@@ -261,8 +261,6 @@ void Machine::Impl::EvictLoose() {
       if (table != nullptr) TryEvictDedup(queue, table, key);
     }
   }
-  if (absent_jobs_.size() > kAbsentMax) absent_jobs_.clear();
-  if (absent_dedups_.size() > kAbsentMax) absent_dedups_.clear();
 }
 
 // A hand that goes round the queues with hot jobs: one used since it last passed keeps its share,

@@ -24,7 +24,7 @@ struct ServeConfig {
   uint32_t body_bytes_max = 1 << 20;        // [1 KiB, 64 MiB]
   uint64_t in_flight_bytes_max = 128 << 20;  // [1 MiB, 64 GiB]
   uint64_t in_flight_commands_max = 100'000;
-  uint64_t unflushed_bytes = 48 << 20;      // [1 MiB, 4 GiB]; a flush begins at this
+  uint64_t unflushed_bytes = 24 << 20;      // [1 MiB, 4 GiB]; a flush begins at this
   uint64_t hot_jobs_max = 400'000;
   uint32_t loops = 0;                       // 0: one a core, at most 8
   std::string log_level = "info";           // debug, info, warning, error

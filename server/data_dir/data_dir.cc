@@ -102,8 +102,8 @@ std::string ToText(const Identity& identity) {
 
 absl::StatusOr<Identity> FromText(const std::string& path, const std::string& text) {
   const auto damaged = [&](const std::string& why) {
-    return absl::DataLossError(absl::StrCat(path, " is damaged: ", why,
-                                            ". Restore this node from another replica or a backup"));
+    return absl::DataLossError(absl::StrCat(
+        path, " is damaged: ", why, ". Restore this node from another replica or a backup"));
   };
   json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!fields.is_object() || !fields.contains("checksum")) return damaged("not a JSON object");

@@ -1,7 +1,7 @@
 // The data directory: one process at a time, and whose data it is.
 //
 //   DATA_DIR/LOCK           locked while a process uses the directory
-//   DATA_DIR/identity.json  cluster id, node id, disk id, number of shards, incarnation; checksummed
+//   DATA_DIR/identity.json  checksummed: cluster, node and disk id, number of shards, incarnation
 //   DATA_DIR/log/           storage/log_store
 //   DATA_DIR/state/         storage/state_store
 //   DATA_DIR/ports.json     the addresses of the running process; not durable, not read back

@@ -159,7 +159,8 @@ void Applier::Fetch(Needs needs, Purpose purpose) {
   });
 }
 
-void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs, Purpose purpose) {
+void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs,
+                      Purpose purpose) {
   if (failed_) return;
   if (!loaded.ok()) return Fail(loaded.status());
   Drain();  // so that what the current entry has deleted is left out

@@ -41,8 +41,8 @@ struct ShardOnLoop {
 class Flusher {
  public:
   struct Options {
-    uint64_t unflushed_bytes = 48 << 20;
-    uint64_t log_bytes = 192 << 20;
+    uint64_t unflushed_bytes = 24 << 20;
+    uint64_t log_bytes = 128 << 20;
     absl::Duration age = absl::Seconds(20);
   };
 

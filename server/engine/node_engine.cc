@@ -31,6 +31,17 @@ void NodeEngine::Fatal(const absl::Status& status) {
   on_fatal_(status);
 }
 
+Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
+  Shard::Options options{.shard = ShardId(shard), .node = options_.node,
+                         .incarnation = options_.incarnation, .machine = {}, .proposer = {}};
+  options.machine.shard = ShardId(shard);
+  options.machine.shards = options_.shards;
+  options.machine.hot_jobs_max =
+      std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
+  options.overlay_bytes_max = options_.unflushed_bytes_max;
+  return options;
+}
+
 absl::Status NodeEngine::Start() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
@@ -44,15 +55,8 @@ absl::Status NodeEngine::Start() {
   std::vector<ShardOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     Executor* const loop = loops_[i % loops].get();
-    Shard::Options shard{.shard = ShardId(i), .node = options_.node,
-                         .incarnation = options_.incarnation, .machine = {}, .proposer = {}};
-    shard.machine.shard = ShardId(i);
-    shard.machine.shards = options_.shards;
-    shard.machine.hot_jobs_max =
-        std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
-    shard.overlay_bytes_max = options_.unflushed_bytes_max;
     shards_.push_back(std::make_unique<Shard>(
-        shard, Shard::Parts{.executor = loop,
+        ShardOptions(i), Shard::Parts{.executor = loop,
                             .reader = readers_[i % options_.readers].get(),
                             .store = state_,
                             .holders = &holders_,

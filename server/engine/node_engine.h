@@ -51,7 +51,7 @@ class NodeEngine {
     uint32_t readers = 2;  // [1, 64]
     uint32_t payload_size_bytes_max = 0;
     uint64_t hot_jobs_max = 400'000;      // in memory and flushed, over all shards
-    uint64_t unflushed_bytes_max = 128 << 20;  // beyond it nothing is proposed until a flush ends
+    uint64_t unflushed_bytes_max = 48 << 20;  // beyond it nothing is proposed until a flush ends
     absl::Duration start_timeout = absl::Minutes(10);
     LogWriter::Options log;
     Flusher::Options flush;
@@ -83,6 +83,7 @@ class NodeEngine {
   Router* router() { return router_.get(); }
 
  private:
+  Shard::Options ShardOptions(uint32_t shard) const;
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
 

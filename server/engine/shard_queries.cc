@@ -81,7 +81,9 @@ void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone do
     }
     // Heads that are not in memory still count as something to be had.
     bool cold = false;
-    if (machine_.Front(set, &cold) == nullptr && cold) offer.heads.push_back({0, LogTime(), JobId()});
+    if (machine_.Front(set, &cold) == nullptr && cold) {
+      offer.heads.push_back({0, LogTime(), JobId()});
+    }
   }
   std::sort(offer.heads.begin(), offer.heads.end());
   if (offer.heads.size() > max) offer.heads.resize(max);

@@ -92,9 +92,9 @@ absl::Status DecodeSegmentHeader(std::string_view bytes, SegmentHeader* header) 
   }
   const uint32_t version = Get32(bytes.data() + 8);
   if (version != kLogFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("log format version ", version, ", but this program reads and writes version ",
-                     kLogFormatVersion, " only: run the program that wrote it, or upgrade this one"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "log format version ", version, ", but this program reads and writes version ",
+        kLogFormatVersion, " only: run the program that wrote it, or upgrade this one"));
   }
   header->sequence = Get64(bytes.data() + 16);
   header->salt = Get64(bytes.data() + 24);

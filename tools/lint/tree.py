@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-# Folders that hold nothing of ours: version control, Bazel's links, a server's data.
+# What is not ours: version control (a file in a worktree), Bazel's links, a server's data.
 _SKIPPED = (".git", "holdfast-data", "__pycache__")
 
 
@@ -24,7 +24,9 @@ class Tree:
                 if name not in _SKIPPED and not name.startswith("bazel-"))
             for name in sorted(names):
                 path = pathlib.Path(folder, name)
-                if name.startswith("bazel-") or path.is_symlink() or not path.is_file():
+                if name in _SKIPPED or name.startswith("bazel-") or path.is_symlink():
+                    continue
+                if not path.is_file():
                     continue
                 try:
                     text = path.read_text(encoding="utf-8")

@@ -193,32 +193,35 @@ TEST_F(GrpcServerTest, EveryTroubleOfTheEngineHasItsStatus) {
   }
 }
 
+// Settles the first lease and refuses the second.
+ExecuteResult SettleFirst(const DecodedCommand& decoded) {
+  ExecuteResult result;
+  result.outcome.items.resize(2);
+  result.outcome.items[1].code = OutcomeCode::kLeaseInvalid;
+  if (std::holds_alternative<ReleaseCommand>(decoded.command.body)) {
+    const auto& release = std::get<ReleaseCommand>(decoded.command.body);
+    EXPECT_EQ(release.mode, ReleaseMode::kFail);
+    EXPECT_EQ(release.delay, LogDuration());
+    EXPECT_EQ(release.priority, 7u);
+    EXPECT_EQ(release.leases[1].job, JobId(2));
+    EXPECT_EQ(release.leases[1].token, LeaseToken(20));
+    result.outcome.items[0].state = JobState::kDelayed;
+    result.outcome.items[0].due = LogTime::FromMicros(5'000'001);
+  }
+  if (std::holds_alternative<TouchCommand>(decoded.command.body)) {
+    EXPECT_EQ(std::get<TouchCommand>(decoded.command.body).lease, LogDuration::Seconds(9));
+    result.outcome.items[0].state = JobState::kReserved;
+    result.outcome.items[0].due = LogTime::FromMicros(6'000'000);
+  }
+  if (std::holds_alternative<BuryCommand>(decoded.command.body)) {
+    EXPECT_FALSE(std::get<BuryCommand>(decoded.command.body).priority.has_value());
+    result.outcome.items[0].state = JobState::kBuried;
+  }
+  return result;
+}
+
 TEST_F(GrpcServerTest, SettlementsBecomeCommandsAndTellEachLeasesResult) {
-  engine_.on_command = [](const DecodedCommand& decoded) {
-    ExecuteResult result;
-    result.outcome.items.resize(2);
-    result.outcome.items[1].code = OutcomeCode::kLeaseInvalid;
-    if (std::holds_alternative<ReleaseCommand>(decoded.command.body)) {
-      const auto& release = std::get<ReleaseCommand>(decoded.command.body);
-      EXPECT_EQ(release.mode, ReleaseMode::kFail);
-      EXPECT_EQ(release.delay, LogDuration());
-      EXPECT_EQ(release.priority, 7u);
-      EXPECT_EQ(release.leases[1].job, JobId(2));
-      EXPECT_EQ(release.leases[1].token, LeaseToken(20));
-      result.outcome.items[0].state = JobState::kDelayed;
-      result.outcome.items[0].due = LogTime::FromMicros(5'000'001);
-    }
-    if (std::holds_alternative<TouchCommand>(decoded.command.body)) {
-      EXPECT_EQ(std::get<TouchCommand>(decoded.command.body).lease, LogDuration::Seconds(9));
-      result.outcome.items[0].state = JobState::kReserved;
-      result.outcome.items[0].due = LogTime::FromMicros(6'000'000);
-    }
-    if (std::holds_alternative<BuryCommand>(decoded.command.body)) {
-      EXPECT_FALSE(std::get<BuryCommand>(decoded.command.body).priority.has_value());
-      result.outcome.items[0].state = JobState::kBuried;
-    }
-    return result;
-  };
+  engine_.on_command = SettleFirst;
   const auto leases = [](auto* request) {
     AddLease(request->mutable_leases(), 1, 10);
     AddLease(request->mutable_leases(), 2, 20);
@@ -529,7 +532,7 @@ TEST_F(GrpcServerTest, UpdateQueueSetsExactlyTheNamedOptions) {
   }
 }
 
-TEST_F(GrpcServerTest, QueueCommandsAndListsReachTheEngine) {
+TEST_F(GrpcServerTest, QueueCommandsReachTheEngine) {
   engine_.on_command = [](const DecodedCommand& decoded) {
     ExecuteResult result;
     if (const auto* purge = std::get_if<PurgeQueueCommand>(&decoded.command.body)) {
@@ -543,15 +546,6 @@ TEST_F(GrpcServerTest, QueueCommandsAndListsReachTheEngine) {
       result.outcome.code =
           pause->duration == LogDuration::Max() ? OutcomeCode::kOk : OutcomeCode::kQueueNotFound;
     }
-    return result;
-  };
-  engine_.on_query = [](const Query& query) {
-    QueryResult result;
-    const auto& list = std::get<QueueListQuery>(query);
-    EXPECT_EQ(list.prefix, "m");
-    result.queues.resize(1);
-    result.queues[0].name = list.after.empty() ? "mail" : "move";
-    result.more = list.after.empty();
     return result;
   };
   {
@@ -584,6 +578,18 @@ TEST_F(GrpcServerTest, QueueCommandsAndListsReachTheEngine) {
     grpc::ClientContext context;
     EXPECT_EQ(Reason(stub_->ResumeQueue(&context, request, &response)), "QUEUE_NOT_FOUND");
   }
+}
+
+TEST_F(GrpcServerTest, QueuesAreListedPageByPage) {
+  engine_.on_query = [](const Query& query) {
+    QueryResult result;
+    const auto& list = std::get<QueueListQuery>(query);
+    EXPECT_EQ(list.prefix, "m");
+    result.queues.resize(1);
+    result.queues[0].name = list.after.empty() ? "mail" : "move";
+    result.more = list.after.empty();
+    return result;
+  };
   v1::ListQueuesRequest request;
   request.set_prefix("m");
   v1::ListQueuesResponse response;

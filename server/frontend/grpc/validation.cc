@@ -156,9 +156,10 @@ Violation CheckState(std::string_view field, v1::JobState state, JobState* out) 
       *out = JobState::kBuried;
       return nullptr;
     default:
-      return MakeViolation(std::string(field),
-                           absl::StrCat(static_cast<int>(state),
-                                        " is no state of a job (READY, DELAYED, RESERVED, BURIED)"));
+      return MakeViolation(
+          std::string(field),
+          absl::StrCat(static_cast<int>(state),
+                       " is no state of a job (READY, DELAYED, RESERVED, BURIED)"));
   }
 }
 

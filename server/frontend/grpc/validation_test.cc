@@ -125,7 +125,8 @@ TEST(PageTokens, ComeBackAsTheyWentAndOthersAreRefused) {
   EXPECT_EQ(after, (SetKey{.key = 1ull << 63, .id = 99}));
   EXPECT_EQ(Text(ParseJobPageToken(token, "q", JobState::kReady, &after)),
             "page_token: was made for another queue or state");
-  for (const std::string& bad : {std::string("!"), std::string("AA"), token.substr(1), token + "A"}) {
+  for (const std::string& bad :
+       {std::string("!"), std::string("AA"), token.substr(1), token + "A"}) {
     EXPECT_NE(ParseJobPageToken(bad, "q", JobState::kBuried, &after), nullptr) << bad;
   }
   std::string last;
