@@ -23,18 +23,21 @@ TEST(ServeOptions, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(parsed.config->sync_interval, absl::ZeroDuration());
 }
 
-TEST(ServeOptions, FlagWinsOverEnvironmentAndEnvironmentOverFile) {
+TEST(ServeOptions, FlagWinsOverFileAndFileOverEnvironment) {
   const std::string file = std::string(std::getenv("TEST_TMPDIR")) + "/serve.conf";
   std::ofstream(file) << "listen = \"127.0.0.1:1\"\nshards = 3\nnode-id = 9\n";
   setenv("HOLDFAST_SHARDS", "4", 1);
   setenv("HOLDFAST_LISTEN", "127.0.0.1:2", 1);
+  setenv("HOLDFAST_LOG_LEVEL", "error", 1);
   const ParsedServe parsed = Parse({"--config", file.c_str(), "--listen", "127.0.0.1:3"});
   unsetenv("HOLDFAST_SHARDS");
   unsetenv("HOLDFAST_LISTEN");
+  unsetenv("HOLDFAST_LOG_LEVEL");
   ASSERT_TRUE(parsed.config.has_value());
   EXPECT_EQ(parsed.config->listen, "127.0.0.1:3");
-  EXPECT_EQ(parsed.config->shards, 4u);
+  EXPECT_EQ(parsed.config->shards, 3u);
   EXPECT_EQ(parsed.config->node_id, 9u);
+  EXPECT_EQ(parsed.config->log_level, "error");
 }
 
 TEST(ServeOptions, WrongValuesEndWithTheUsageCode) {
