@@ -131,8 +131,8 @@ bool Worker::MayConnect() {
 void Worker::Connect() {
   v1::Subscribe subscribe;
   for (const std::string& queue : options_.queues) subscribe.add_queues(queue);
-  const uint64_t busy = running_.size() + waiting_.size();
-  uint64_t credits = options_.parallel - std::min<uint64_t>(options_.parallel, busy);
+  const uint64_t held = running_.size() + waiting_.size();
+  uint64_t credits = options_.parallel - std::min<uint64_t>(options_.parallel, held);
   if (options_.jobs_max > 0) {
     credits = std::min(credits, options_.jobs_max - std::min(options_.jobs_max, taken_));
   }

@@ -14,7 +14,7 @@
 namespace holdfast {
 namespace {
 
-constexpr uint64_t kSeeds = 60;
+constexpr uint64_t kSeeds = 100;
 constexpr size_t kCommands = 1500;
 
 MachineDriver::Options Yardstick() {
@@ -42,7 +42,8 @@ MachineDriver::Options Drawn(Prng* prng) {
   options.machine.window_jobs_max = prng->Chance(1, 2) ? prng->Between(1, 4) : prng->Between(1, 64);
   options.machine.window_jobs_low = prng->Below(options.machine.window_jobs_max + 1);
   options.machine.hot_jobs_max = prng->Chance(1, 2) ? prng->Between(1, 20) : 400'000;
-  if (prng->Chance(1, 4)) options.scan_visits_max = prng->Between(1, 5);
+  // At least two: a scan may begin one place before the window end, at a member that is hot.
+  if (prng->Chance(1, 4)) options.scan_visits_max = prng->Between(2, 5);
   MachineDriver::Schedule& schedule = options.schedule;
   const auto one_in = [prng](uint64_t most) {
     return 1 + static_cast<uint32_t>(prng->Below(most));

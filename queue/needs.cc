@@ -26,7 +26,10 @@ void Machine::Impl::NeedScan(const SetRef& ref, const PagedSet& set, uint64_t wa
   if (set.Has(wanted)) return;
   const uint64_t missing = wanted - set.prefix();
   const size_t limit = std::max<uint64_t>(missing, RefillLow());
-  needs->scans.push_back(Needs::Scan{ref, ScanStart(ref, set), limit});
+  const SetKey from = ScanStart(ref, set);
+  // A start before the window end may meet one member that is hot already: one more is wanted, or
+  // a scan for one would bring nothing new for ever.
+  needs->scans.push_back(Needs::Scan{ref, from, limit + (from < set.window_end() ? 1 : 0)});
 }
 
 // For CollectQueue(queue, room); returns at most as many jobs and entries as it will take.

@@ -13,7 +13,7 @@
 namespace holdfast {
 namespace {
 
-constexpr uint64_t kSeeds = 120;
+constexpr uint64_t kSeeds = 60;
 constexpr size_t kCommands = 2000;
 
 // Machines of every shape: all hot, or hardly anything, with whatever a shard may do to them.

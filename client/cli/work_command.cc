@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <thread>
@@ -61,6 +62,21 @@ std::vector<std::pair<std::string, std::string>> EnvironmentOf(const v1::Job& jo
   return environment;
 }
 
+// A queue with a backoff of its own decides when a failed job is tried again; in one without, it
+// waits here: 1 s after the first failure, twice as long after each further one, at most 5 min.
+Verdict FailedWithBackoff(const v1::Job& job, CliContext* context) {
+  Verdict verdict = Verdict::Failed();
+  v1::GetQueueRequest request;
+  request.set_name(job.queue());
+  const auto queue = context->client().Call(&v1::Holdfast::Stub::GetQueue, request);
+  if (queue.ok() &&
+      FromProto(queue->retry_policy().backoff_min()) == absl::ZeroDuration()) {
+    verdict.delay =
+        std::min(absl::Seconds(1) * (1 << std::min(job.failures(), 9u)), absl::Minutes(5));
+  }
+  return verdict;
+}
+
 Verdict Handle(const Arguments& arguments, const WorkItem& item, CliContext* context) {
   const v1::Job& job = item.job();
   const absl::StatusOr<ChildResult> result = RunChild(
@@ -81,7 +97,7 @@ Verdict Handle(const Arguments& arguments, const WorkItem& item, CliContext* con
                  static_cast<unsigned long long>(job.id()), how.c_str(),
                  result->killed ? " after its lease had ended" : "");
   }
-  return Verdict::Failed();
+  return FailedWithBackoff(job, context);
 }
 
 void PrintCounts(CliContext* context, const Worker::Counts& counts, bool quiet) {

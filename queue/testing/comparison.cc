@@ -19,7 +19,7 @@ namespace holdfast {
 namespace {
 
 constexpr int kExpiresMax = 1'000'000;
-// A reserve that meets no more than so many due jobs ends them all on its way.
+// A reserve that meets no more than so many due jobs, and no garbage, ends them all on its way.
 constexpr uint64_t kDueMax = 8;
 constexpr size_t kCompleteChecksEvery = 40;
 constexpr int kShrinkTriesMax = 600;
@@ -51,7 +51,9 @@ class OraclePair {
   std::string Step(const TimedCommand& timed) {
     const bool expire = std::holds_alternative<ExpireCommand>(timed.command.body);
     const auto* reserve = std::get_if<ReserveCommand>(&timed.command.body);
-    if (reserve != nullptr && oracle_.DueFor(*reserve, timed.now) > kDueMax) {
+    const bool many_due = reserve != nullptr && (oracle_.DueFor(*reserve, timed.now) > kDueMax ||
+                                                 driver_.machine().HasGarbage());
+    if (many_due) {
       const std::string wrong = Step({{{}, ExpireCommand{}}, timed.now});
       if (!wrong.empty()) return wrong;
     }

@@ -288,7 +288,9 @@ Outcome Oracle::ApplyDigest(const Command& command) {
     outcome.replayed = true;
     return outcome;
   }
-  if (it != requests_.end()) requests_.erase(it);
+  // One that is over makes room for another.
+  const LogTime now = now_;
+  std::erase_if(requests_, [now](const auto& entry) { return entry.second.expires <= now; });
   if (requests_.size() >= settings_.requests_max) return Just(OutcomeCode::kRequestTableFull);
   const Outcome outcome = Execute(command.body);
   if (outcome.code != OutcomeCode::kNothingReady) {
@@ -611,6 +613,7 @@ Outcome Oracle::Do(const OpenSessionCommand& command) {
       command.idle_limit > LogDuration::Seconds(3600)) {
     return Just(OutcomeCode::kInvalidArgument);
   }
+  ForgetSessions();
   if (sessions_.size() >= settings_.sessions_max) return Just(OutcomeCode::kSessionTableFull);
   Outcome outcome;
   outcome.session = SessionId(next_session_++);
@@ -619,6 +622,7 @@ Outcome Oracle::Do(const OpenSessionCommand& command) {
 }
 
 Outcome Oracle::Do(const CloseSessionCommand& command) {
+  ForgetSessions();
   return Just(sessions_.erase(command.session) != 0 ? OutcomeCode::kOk
                                                     : OutcomeCode::kSessionExpired);
 }
@@ -725,11 +729,16 @@ uint64_t Oracle::DueFor(const ReserveCommand& command, LogTime now) const {
   return due;
 }
 
+void Oracle::ForgetSessions() {
+  const LogTime now = now_;
+  std::erase_if(sessions_, [now](const auto& entry) { return entry.second.expires <= now; });
+}
+
 void Oracle::ExpireRest() {
   const LogTime now = now_;
   std::erase_if(dedups_, [now](const auto& entry) { return entry.second.expires <= now; });
   std::erase_if(requests_, [now](const auto& entry) { return entry.second.expires <= now; });
-  std::erase_if(sessions_, [now](const auto& entry) { return entry.second.expires <= now; });
+  ForgetSessions();
   for (auto& [name, queue] : queues_) {
     EndPause(&queue);
   }

@@ -130,6 +130,7 @@ class Oracle {
   // All that is due by time in the queue.
   void ExpireQueue(QueueRecord* queue);
   void ExpireRest();
+  void ForgetSessions();
   void UpdateIdle();
   void CollectWakeups(const std::vector<JobId>& ready_before,
                       const std::set<QueueId>& open_before);

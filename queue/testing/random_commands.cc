@@ -36,6 +36,9 @@ class Generator {
     holders_ = 1 + prng_.Below(4);
     calm_ = prng_.Chance(1, 2);
     linger_ = Ticks(900);
+    // A session that is over keeps its place in the table until its outcomes are collected.
+    sessions_max_ = expiring == Expiring::kPromptly ? prng_.Between(1, 6) : 10'000;
+    requests_max_ = prng_.Chance(1, 2) ? prng_.Between(1, 30) : 1'000'000;
   }
 
   CommandStream Run(size_t length) {
@@ -336,11 +339,12 @@ class Generator {
   }
   CommandBody PutSettings() {
     Settings settings;
-    settings.requests_max = prng_.Chance(1, 2) ? prng_.Between(1, 30) : 1'000'000;
-    settings.sessions_max = prng_.Between(1, 6);
+    settings.requests_max = requests_max_;
+    settings.sessions_max = sessions_max_;
     settings.session_outcomes_max = prng_.Between(1, 20);
     settings.queues_max = prng_.Chance(1, 4) ? prng_.Between(1, 5) : 1000;
-    // Another linger counts for queues that become idle from then on, so it stays as it is.
+    // Another linger counts for queues that become idle from then on, and requests and sessions
+    // that are over make room one by one, so these stay as they are.
     settings.idle_queue_linger = linger_;
     return PutSettingsCommand{settings};
   }
@@ -353,6 +357,8 @@ class Generator {
   uint64_t holders_ = 1;
   bool calm_ = false;
   LogDuration linger_;
+  uint64_t sessions_max_ = 1;
+  uint64_t requests_max_ = 1;
   const int* weights_ = kBalanced;
   std::vector<JobId> ids_;  // rising
   std::vector<LeaseRef> leases_;

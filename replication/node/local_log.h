@@ -5,7 +5,7 @@
 //
 //   Start: entries after `applied` are read back and delivered ─▶ new term, no-op written ─▶
 //   OnLeaderStart ─▶ Propose … OnCommitted …
-//   full disk: OnLeaderStop ─▶ (after a pause) OnLeaderStart, same term
+//   full disk: OnLeaderStop ─▶ (after a pause) a new term, OnLeaderStart
 //
 // Thread-safety: loop-bound to the executor. Ownership: executor, store, writer and observer
 // outlive it; the writer must be stopped, and the executor drained, before it is destroyed.

@@ -67,7 +67,7 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   CLI::App app(
       "Runs a node. Every flag is also a key of the configuration file (without the dashes) and\n"
       "an environment variable (HOLDFAST_ and the flag in capitals). A flag wins over the\n"
-      "environment, the environment over the file.",
+      "file, the file over the environment.",
       "holdfast serve");
   Add(app, "--data-dir", config.data_dir, "Where the node keeps its data");
   Add(app, "--node-id", config.node_id, "This node's number; fixed at first start")

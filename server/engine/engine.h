@@ -150,7 +150,7 @@ class Engine {
 
   // A holder for one connection or stream. `ended` is called, on an engine thread, for each of
   // its leases that ends other than by a command on the lease itself (expired, deleted by id,
-  // purged); never after CloseHolder has returned.
+  // purged); never after CloseHolder has returned. It must not call CloseHolder.
   virtual Holder OpenHolder(LeaseEndedFn ended) = 0;
   virtual void CloseHolder(Holder holder, LeasesAtClose leases) = 0;
 

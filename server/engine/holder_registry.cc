@@ -21,7 +21,8 @@ void HolderRegistry::Close(const Holder& holder) {
   {
     absl::MutexLock lock(&mutex_);
     const auto it = listeners_.find(holder.n);
-    if (it == listeners_.end()) return;
+    const bool ours = holder.node == node_ && holder.incarnation == incarnation_;
+    if (!ours || it == listeners_.end()) return;
     listener = std::move(it->second);
     listeners_.erase(it);
   }

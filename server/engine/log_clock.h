@@ -38,19 +38,22 @@ class LogClock {
     const int64_t behind = now.wall - static_cast<int64_t>(time_.micros()) - passed;
     const int64_t slew = std::clamp(behind, -passed / 2, passed);
     time_ = time_ + LogDuration::Micros(passed + slew);
+    fast_ = behind > 0;
     return time_;
   }
 
-  // The monotonic moment at which log time will have reached `when`, at the earliest (it may run
-  // at double speed). REQUIRES: when >= the last Now().
+  // The monotonic moment at which log time will have reached `when`, at the earliest: it runs at
+  // double speed while it is behind the wall clock.
   int64_t EarliestMonotonic(LogTime when) const {
     const uint64_t ahead = when.micros() > time_.micros() ? when.micros() - time_.micros() : 0;
-    return monotonic_ + static_cast<int64_t>(std::min<uint64_t>(ahead, INT64_MAX / 4));
+    const uint64_t wait = fast_ ? ahead / 2 : ahead;
+    return monotonic_ + static_cast<int64_t>(std::min<uint64_t>(wait, INT64_MAX / 4));
   }
 
  private:
   LogTime time_;
   int64_t monotonic_ = 0;
+  bool fast_ = false;
 };
 
 }  // namespace holdfast

@@ -7,6 +7,12 @@
 #include "server/codec/command_codec.h"
 
 namespace holdfast {
+namespace {
+
+// About what a reserve of one queue takes.
+constexpr size_t kReserveBytes = 256;
+
+}  // namespace
 
 void Proposer::SubmitInternal(const Command& command) {
   internal_.push_back(EncodeCommand(command));
@@ -35,12 +41,18 @@ void Proposer::AddReserve(WaiterPtr waiter) {
   slots_.push_back({.done = nullptr, .permit = {}, .waiter = std::move(waiter)});
 }
 
-// The longest waiting reserves of the queue, as many as the jobs just enqueued may serve.
+bool Proposer::IsFull(size_t next_bytes) const {
+  return !commands_.empty() && (commands_.size() >= options_.entry_commands_max ||
+                                bytes_ + EntryCost(next_bytes) > options_.entry_bytes_max);
+}
+
+// The longest waiting reserves of the queue, as many as the jobs just enqueued may serve. Who
+// waits for an offer is woken when the entry is applied.
 void Proposer::AddParked(const std::string& queue, uint32_t jobs) {
-  for (uint32_t served = 0; served < jobs;) {
-    WaiterPtr waiter = parked_->TakeFor(queue);
+  for (uint32_t served = 0; served < jobs && !IsFull(kReserveBytes);) {
+    WaiterPtr waiter = parked_->TakeForGrant(queue);
     if (waiter == nullptr) return;
-    served += waiter->request.max;
+    served += std::max(1u, waiter->request.max);
     AddReserve(std::move(waiter));
   }
 }
@@ -50,17 +62,13 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
   commands_.clear();
   bytes_ = 0;
   slots_ = std::vector<Slot>();
-  const auto full = [this](size_t next_bytes) {
-    return !commands_.empty() && (commands_.size() >= options_.entry_commands_max ||
-                                  bytes_ + EntryCost(next_bytes) > options_.entry_bytes_max);
-  };
-  while (!internal_.empty() && !full(internal_.front().size())) {
+  while (!internal_.empty() && !IsFull(internal_.front().size())) {
     commands_.push_back(std::move(internal_.front()));
     bytes_ += EntryCost(commands_.back().size());
     internal_.pop_front();
     slots_.emplace_back();
   }
-  while (!pending_.empty() && !full(pending_.front().command.size())) {
+  while (!pending_.empty() && !IsFull(pending_.front().command.size())) {
     Submission next = std::move(pending_.front());
     pending_.pop_front();
     bytes_ += EntryCost(next.command.size());
@@ -69,7 +77,7 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
                       .waiter = nullptr});
     if (next.jobs > 0 && parked_->size() > 0) AddParked(next.queue, next.jobs);
   }
-  while (!trying_.empty() && !full(256)) {
+  while (!trying_.empty() && !IsFull(kReserveBytes)) {
     AddReserve(std::move(trying_.front()));
     trying_.pop_front();
   }

@@ -87,6 +87,7 @@ class Proposer {
     LogPosition position;
     std::vector<Slot> slots;
   };
+  bool IsFull(size_t next_bytes) const;
   void AddReserve(WaiterPtr waiter);
   void AddParked(const std::string& queue, uint32_t jobs);
 

@@ -214,6 +214,9 @@ void Router::Execute(const Command& command, ExecuteDone done) {
 ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
   if (draining_.load(std::memory_order_relaxed)) request.wait = absl::ZeroDuration();
   request.wait = std::min(request.wait, kWaitMax);
+  std::sort(request.queues.begin(), request.queues.end());
+  request.queues.erase(std::unique(request.queues.begin(), request.queues.end()),
+                       request.queues.end());
   std::map<uint32_t, MultiReserve::Part> parts;
   for (const std::string& queue : request.queues) {
     const uint32_t shard = ShardOfQueue(queue);

@@ -38,6 +38,16 @@ WaiterPtr WaiterTable::TakeFor(std::string_view queue) {
   return Take(waiters_.find(list->second.begin()->id));
 }
 
+WaiterPtr WaiterTable::TakeForGrant(std::string_view queue) {
+  const auto list = queues_.find(queue);
+  if (list == queues_.end()) return nullptr;
+  for (const Turn& turn : list->second) {
+    const auto it = waiters_.find(turn.id);
+    if (!it->second->offer_only) return Take(it);
+  }
+  return nullptr;
+}
+
 WaiterPtr WaiterTable::Remove(ReserveId id) {
   const auto it = waiters_.find(id);
   return it == waiters_.end() ? nullptr : Take(it);

@@ -27,7 +27,7 @@
 
 namespace holdfast {
 
-// One reserve, waiting or in an entry that is on its way.
+// One reserve, waiting or in an entry that is on its way. REQUIRES: its queues are distinct.
 struct Waiter {
   ReserveId id;
   ReserveRequest request;
@@ -50,6 +50,8 @@ class WaiterTable {
 
   // The longest waiting one of a queue, out of the table; nullptr if there is none.
   WaiterPtr TakeFor(std::string_view queue);
+  // The same, but not one that waits for an offer.
+  WaiterPtr TakeForGrant(std::string_view queue);
   // That one by its id; nullptr if it is not parked.
   WaiterPtr Remove(ReserveId id);
   // One whose deadline has come; nullptr if there is none.

@@ -167,9 +167,10 @@ TEST_F(Cli, EveryCommandIsDocumentedAndHasHelp) {
   docs << file.rdbuf();
   const std::string help = Run({"--help"}).text;
   int commands = 0;
-  for (const std::string line : absl::StrSplit(help.substr(help.find("Subcommands:")), '\n')) {
+  const std::string listed = help.substr(help.find("Subcommands:"));
+  for (const absl::string_view line : absl::StrSplit(listed, '\n')) {
     if (line.size() < 3 || line.substr(0, 2) != "  " || line[2] == ' ') continue;
-    const std::string name = line.substr(2, line.find(' ', 2) - 2);
+    const std::string name(line.substr(2, line.find(' ', 2) - 2));
     EXPECT_NE(docs.str().find("`holdfast " + name), std::string::npos) << name;
     EXPECT_EQ(Run({name, "--help"}).exit, 0) << name;
     ++commands;
@@ -264,7 +265,8 @@ TEST_F(Cli, LinesSurviveAKilledServerWithoutLossOrDouble) {
                            "--bodies"});
   std::set<std::string> bodies;
   for (const auto line : absl::StrSplit(listed.text, '\n')) {
-    if (line.substr(0, 4) == "body") EXPECT_TRUE(bodies.insert(std::string(line)).second) << line;
+    if (line.substr(0, 4) != "body") continue;
+    EXPECT_TRUE(bodies.insert(std::string(line)).second) << line;
   }
   EXPECT_EQ(bodies.size(), static_cast<size_t>(kLines));
 }

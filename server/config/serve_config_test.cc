@@ -1,0 +1,67 @@
+#include "server/config/serve_config.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace holdfast {
+namespace {
+
+ParsedServe Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "serve");
+  return ParseServe(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(ServeOptions, DefaultsAreTheDocumentedOnes) {
+  const ParsedServe parsed = Parse({});
+  ASSERT_TRUE(parsed.config.has_value());
+  EXPECT_EQ(parsed.config->listen, "127.0.0.1:7400");
+  EXPECT_EQ(parsed.config->data_dir, "./holdfast-data");
+  EXPECT_EQ(parsed.config->sync_interval, absl::ZeroDuration());
+}
+
+TEST(ServeOptions, FlagWinsOverFileAndFileOverEnvironment) {
+  const std::string file = std::string(std::getenv("TEST_TMPDIR")) + "/serve.conf";
+  std::ofstream(file) << "listen = \"127.0.0.1:1\"\nshards = 3\nnode-id = 9\n";
+  setenv("HOLDFAST_SHARDS", "4", 1);
+  setenv("HOLDFAST_LISTEN", "127.0.0.1:2", 1);
+  setenv("HOLDFAST_LOG_LEVEL", "error", 1);
+  const ParsedServe parsed = Parse({"--config", file.c_str(), "--listen", "127.0.0.1:3"});
+  unsetenv("HOLDFAST_SHARDS");
+  unsetenv("HOLDFAST_LISTEN");
+  unsetenv("HOLDFAST_LOG_LEVEL");
+  ASSERT_TRUE(parsed.config.has_value());
+  EXPECT_EQ(parsed.config->listen, "127.0.0.1:3");
+  EXPECT_EQ(parsed.config->shards, 3u);
+  EXPECT_EQ(parsed.config->node_id, 9u);
+  EXPECT_EQ(parsed.config->log_level, "error");
+}
+
+TEST(ServeOptions, WrongValuesEndWithTheUsageCode) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
+           {"--shards", "4097"},
+           {"--node-id", "0"},
+           {"--listen", "nowhere"},
+           {"--sync", "sometimes"},
+           {"--max-body-bytes", "12"},
+           {"--no-such-flag"}}) {
+    const ParsedServe parsed = Parse(wrong);
+    EXPECT_FALSE(parsed.config.has_value()) << wrong.front();
+    EXPECT_EQ(parsed.exit_code, 2) << wrong.front();
+  }
+  EXPECT_EQ(Parse({"--help"}).exit_code, 0);
+}
+
+TEST(ServeOptions, SyncIsAlwaysOrAnInterval) {
+  EXPECT_EQ(*ParseSync("always"), absl::ZeroDuration());
+  EXPECT_EQ(*ParseSync("interval:250"), absl::Milliseconds(250));
+  for (const char* wrong : {"", "interval", "interval:", "interval:0", "interval:60001", "never"}) {
+    EXPECT_FALSE(ParseSync(wrong).ok()) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
