@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 
@@ -74,6 +75,9 @@ absl::Status WriteAt(int fd, std::string_view bytes, off_t offset, const std::st
 
 // Appears whole or not at all: written under another name first.
 absl::Status Create(const std::string& directory, const std::string& path) {
+  // The directory may be new too: a power cut must not take it away with all that is in it.
+  const auto parent = std::filesystem::absolute(directory + "/..").lexically_normal();
+  RETURN_IF_ERROR(SyncDirectory(parent.string()));
   const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return FromErrno(errno, "create the flush mark of the state store", temporary);

@@ -124,6 +124,16 @@ class DiskFaultTest : public ::testing::Test {
   std::unique_ptr<Connection> connection_;
 };
 
+// More than memory may hold unflushed: the log is cut by what the state store has.
+TEST_F(DiskFaultTest, WhatWasFlushedIsKept) {
+  ASSERT_NO_FATAL_FAILURE(StartWithJobs());
+  jobs_.set_body_bytes(kLargeBodyBytes);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(jobs_.Enqueue(connection_->stub()).status.ok());
+  }
+  ASSERT_NO_FATAL_FAILURE(ExpectAllIsKept());
+}
+
 TEST_F(DiskFaultTest, AFullDiskIsToldAndNothingAcknowledgedIsLost) {
   ASSERT_NO_FATAL_FAILURE(StartWithJobs());
   ASSERT_NO_FATAL_FAILURE(Fault(DiskFault::kNoSpace));
