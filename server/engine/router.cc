@@ -158,8 +158,8 @@ void Router::Split(const RequestIdentity& request, const std::vector<uint32_t>& 
   }
   for (const auto& [shard, some] : places) {
     Submit(shard, EncodeCommand({.request = request, .body = part(some)}),
-           [gathering, some](ExecuteResult result) {
-             gathering->Add(some, std::move(result));
+           [gathering, at = some](ExecuteResult result) {
+             gathering->Add(at, std::move(result));
            });
   }
 }
