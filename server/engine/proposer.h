@@ -64,7 +64,6 @@ class Proposer {
 
   bool HasWork() const { return !pending_.empty() || !trying_.empty() || !internal_.empty(); }
   bool HasRoom() const { return in_flight_.size() < options_.entries_in_flight_max; }
-  bool idle() const { return in_flight_.empty() && !HasWork(); }
   // A reserve that is in an entry or about to be; nullptr if there is none.
   Waiter* FindTrying(ReserveId id);
 

@@ -88,6 +88,12 @@ uint32_t Router::ShardOfQueue(std::string_view queue) const {
 }
 
 void Router::Send(uint32_t shard, Submission submission) {
+  submission.permit = admission_.Admit(static_cast<int64_t>(submission.command.size()));
+  if (!submission.permit) {
+    return std::move(submission.done)(Failure(absl::ResourceExhaustedError(
+        absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
+                     admission_.bytes(), " bytes are in flight"))));
+  }
   const ShardOnLoop& at = shards_[shard];
   at.loop->Post([to = at.shard, submission = std::move(submission)]() mutable {
     to->Submit(std::move(submission));
@@ -96,12 +102,6 @@ void Router::Send(uint32_t shard, Submission submission) {
 
 void Router::Submit(uint32_t shard, std::string command, ExecuteDone done) {
   Submission submission;
-  submission.permit = admission_.Admit(static_cast<int64_t>(command.size()));
-  if (!submission.permit) {
-    return std::move(done)(Failure(absl::ResourceExhaustedError(
-        absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
-                     admission_.bytes(), " bytes are in flight"))));
-  }
   submission.command = std::move(command);
   submission.done = std::move(done);
   Send(shard, std::move(submission));
@@ -122,14 +122,7 @@ void Router::Enqueue(std::string_view queue, EnqueueEncoder command, ExecuteDone
     }
     if (!full.ok()) return std::move(done)(Failure(full));
   }
-  const int64_t bytes = static_cast<int64_t>(command.bytes());
   Submission submission;
-  submission.permit = admission_.Admit(bytes);
-  if (!submission.permit) {
-    return std::move(done)(Failure(absl::ResourceExhaustedError(
-        absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
-                     admission_.bytes(), " bytes are in flight"))));
-  }
   submission.jobs = static_cast<uint32_t>(command.jobs());
   submission.queue = std::string(queue);
   submission.command = std::move(command).Finish();

@@ -54,8 +54,8 @@ class Router final : public Engine {
   uint32_t ShardOf(JobId job) const {
     return static_cast<uint32_t>(job.value() % shards_.size());
   }
+  // Admits the submission and posts it to its shard, or refuses it.
   void Send(uint32_t shard, Submission submission);
-  // Admits an encoded command and sends it.
   void Submit(uint32_t shard, std::string command, ExecuteDone done);
   template <class Part>
   void Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,

@@ -61,7 +61,6 @@ class WaiterTable {
   // INT64_MAX if none waits.
   int64_t NextDeadlineMicros() const;
   size_t size() const { return waiters_.size(); }
-  bool HasFor(std::string_view queue) const { return queues_.contains(queue); }
 
  private:
   struct Deadline {
