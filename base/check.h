@@ -15,11 +15,17 @@ namespace holdfast::check_internal {
 [[noreturn]] void Fail(const char* file, int line, const std::string& what);
 
 template <class T>
-concept HasValue = requires(const T& t) { t.value(); };
+concept HasValue = requires(const T& t) {
+  t.value();
+};
 template <class T>
-concept HasMicros = requires(const T& t) { t.micros(); };
+concept HasMicros = requires(const T& t) {
+  t.micros();
+};
 template <class T>
-concept Streamable = requires(std::ostringstream& s, const T& t) { s << t; };
+concept Streamable = requires(std::ostringstream& s, const T& t) {
+  s << t;
+};
 
 template <class T>
 void Print(std::ostringstream& out, const T& t) {
@@ -50,21 +56,20 @@ template <class A, class B>
 
 }  // namespace holdfast::check_internal
 
-#define HOLDFAST_CHECK_OP(op, a, b)                                                       \
-  do {                                                                                    \
-    const auto& check_a = (a);                                                            \
-    const auto& check_b = (b);                                                            \
-    if (__builtin_expect(!(check_a op check_b), 0)) {                                     \
-      ::holdfast::check_internal::FailOp(__FILE__, __LINE__, #a " " #op " " #b, check_a,  \
-                                         check_b);                                        \
-    }                                                                                     \
+#define HOLDFAST_CHECK_OP(op, a, b)                                                                \
+  do {                                                                                             \
+    const auto& check_a = (a);                                                                     \
+    const auto& check_b = (b);                                                                     \
+    if (__builtin_expect(!(check_a op check_b), 0)) {                                              \
+      ::holdfast::check_internal::FailOp(__FILE__, __LINE__, #a " " #op " " #b, check_a, check_b); \
+    }                                                                                              \
   } while (false)
 
-#define CHECK(condition)                                                              \
-  do {                                                                                \
-    if (__builtin_expect(!(condition), 0)) {                                          \
-      ::holdfast::check_internal::Fail(__FILE__, __LINE__, #condition);               \
-    }                                                                                 \
+#define CHECK(condition)                                                \
+  do {                                                                  \
+    if (__builtin_expect(!(condition), 0)) {                            \
+      ::holdfast::check_internal::Fail(__FILE__, __LINE__, #condition); \
+    }                                                                   \
   } while (false)
 #define CHECK_EQ(a, b) HOLDFAST_CHECK_OP(==, a, b)
 #define CHECK_NE(a, b) HOLDFAST_CHECK_OP(!=, a, b)

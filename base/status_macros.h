@@ -8,11 +8,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expression)                              \
-  do {                                                           \
-    if (::absl::Status status_ = (expression); !status_.ok()) {  \
-      return status_;                                            \
-    }                                                            \
+#define RETURN_IF_ERROR(expression)                             \
+  do {                                                          \
+    if (::absl::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                           \
+    }                                                           \
   } while (false)
 
 #define HOLDFAST_CONCAT_INNER(a, b) a##b

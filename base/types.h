@@ -116,9 +116,7 @@ class LogTime {
 // gtest and CHECK print these through the value; no iostream include is forced on users.
 template <class Tag, class Rep>
 struct std::hash<holdfast::StrongInt<Tag, Rep>> {
-  size_t operator()(holdfast::StrongInt<Tag, Rep> id) const {
-    return std::hash<Rep>()(id.value());
-  }
+  size_t operator()(holdfast::StrongInt<Tag, Rep> id) const { return std::hash<Rep>()(id.value()); }
 };
 
 #endif  // HOLDFAST_BASE_TYPES_H_

@@ -14,8 +14,7 @@ constexpr absl::Duration kPauseMax = absl::Seconds(2);
 
 bool MayTryAgain(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return true;
-  return absl::IsResourceExhausted(status) &&
-         DetailsOf(status).retry_after > absl::ZeroDuration();
+  return absl::IsResourceExhausted(status) && DetailsOf(status).retry_after > absl::ZeroDuration();
 }
 
 }  // namespace
@@ -30,8 +29,8 @@ Client::Client(const Options& options) : options_(options) {
   arguments.SetMaxReceiveMessageSize(options.message_bytes_max);
   arguments.SetMaxSendMessageSize(options.message_bytes_max);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  stub_ = v1::Holdfast::NewStub(grpc::CreateCustomChannel(
-      options.endpoint, grpc::InsecureChannelCredentials(), arguments));
+  stub_ = v1::Holdfast::NewStub(
+      grpc::CreateCustomChannel(options.endpoint, grpc::InsecureChannelCredentials(), arguments));
 }
 
 absl::Status Client::Retry(absl::Time deadline,

@@ -55,8 +55,8 @@ class Client {
       if (request.request_id().empty()) request.set_request_id(MakeRequestId());
     }
     if constexpr (requires { request.wait(); }) {
-      timeout += absl::Seconds(request.wait().seconds()) +
-                 absl::Nanoseconds(request.wait().nanos());
+      timeout +=
+          absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
     }
     const absl::Time deadline = absl::Now() + timeout;
     Response response;

@@ -12,10 +12,9 @@ constexpr int kSettlementsPerMessage = 100;
 }  // namespace
 
 std::shared_ptr<WorkStream> WorkStream::Open(v1::Holdfast::Stub* stub,
-                                             const v1::Subscribe& subscribe,
-                                             OnResponse on_response, OnEnded on_ended) {
-  std::shared_ptr<WorkStream> stream(
-      new WorkStream(std::move(on_response), std::move(on_ended)));
+                                             const v1::Subscribe& subscribe, OnResponse on_response,
+                                             OnEnded on_ended) {
+  std::shared_ptr<WorkStream> stream(new WorkStream(std::move(on_response), std::move(on_ended)));
   stream->self_ = stream;
   stub->async()->Work(&stream->context_, stream.get());
   {

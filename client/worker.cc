@@ -101,9 +101,7 @@ bool Worker::HasBeenIdle(absl::Time now) {
          now - std::max(last_job_, connected_since_) >= options_.idle_exit;
 }
 
-bool Worker::IsIdle() {
-  return waiting_.empty() && running_.empty() && unsettled_.empty();
-}
+bool Worker::IsIdle() { return waiting_.empty() && running_.empty() && unsettled_.empty(); }
 
 bool Worker::ShouldEnd() {
   if (!failure_.ok() && running_.empty()) return true;

@@ -6,10 +6,10 @@
 #ifndef HOLDFAST_PROTO_CONTRACT_H_
 #define HOLDFAST_PROTO_CONTRACT_H_
 
+#include <google/protobuf/descriptor.h>
+
 #include <string>
 #include <vector>
-
-#include <google/protobuf/descriptor.h>
 
 namespace holdfast {
 

@@ -48,9 +48,9 @@ struct RequestIdentity {
 
 struct JobSpec {
   uint32_t priority = 0;
-  LogDuration delay;   // 0: ready at once
-  LogDuration lease;   // 0: the queue's default
-  LogDuration ttl;     // 0: the queue's; Max(): none
+  LogDuration delay;           // 0: ready at once
+  LogDuration lease;           // 0: the queue's default
+  LogDuration ttl;             // 0: the queue's; Max(): none
   std::string_view dedup_key;  // empty: none
   uint32_t payload_size_bytes = 0;
   uint64_t payload_digest = 0;
@@ -214,12 +214,11 @@ struct PutSettingsCommand {
 };
 
 using CommandBody =
-    std::variant<EnqueueCommand, ReserveCommand, ReserveJobCommand, DeleteCommand,
-                 DeleteJobCommand, ReleaseCommand, TouchCommand, BuryCommand,
-                 ReturnUndeliveredCommand, KickCommand, KickJobsCommand, PauseQueueCommand,
-                 PurgeQueueCommand, PutQueueOptionsCommand, DeleteQueueCommand,
-                 CloseHolderCommand, NodeLostCommand, ExpireCommand, OpenSessionCommand,
-                 CloseSessionCommand, PutSettingsCommand>;
+    std::variant<EnqueueCommand, ReserveCommand, ReserveJobCommand, DeleteCommand, DeleteJobCommand,
+                 ReleaseCommand, TouchCommand, BuryCommand, ReturnUndeliveredCommand, KickCommand,
+                 KickJobsCommand, PauseQueueCommand, PurgeQueueCommand, PutQueueOptionsCommand,
+                 DeleteQueueCommand, CloseHolderCommand, NodeLostCommand, ExpireCommand,
+                 OpenSessionCommand, CloseSessionCommand, PutSettingsCommand>;
 
 struct Command {
   RequestIdentity request;

@@ -48,12 +48,12 @@ struct Job {
   // The purge epoch of its state's set when it entered the set: an older epoch than the
   // queue's is a job that a purge has ended and that only waits to be collected.
   uint32_t epoch = 0;
-  LogTime due;      // meaning by state, above; unset when ready
-  LogTime created;  // log time of its enqueue
-  LogTime expires;  // end of its ttl; Never() without one
-  LogDuration lease;  // how long a reserve leases it unless the reserve says otherwise
-  LogDuration delay;  // the delay last asked for
-  LeaseToken token;   // hand-outs, never reset
+  LogTime due;            // meaning by state, above; unset when ready
+  LogTime created;        // log time of its enqueue
+  LogTime expires;        // end of its ttl; Never() without one
+  LogDuration lease;      // how long a reserve leases it unless the reserve says otherwise
+  LogDuration delay;      // the delay last asked for
+  LeaseToken token;       // hand-outs, never reset
   uint32_t attempts = 0;  // hand-outs since enqueue or the last kick out of buried
   uint32_t failures = 0;  // failed releases and lease expiries since then
   // beanstalkd's five counters.
@@ -64,7 +64,7 @@ struct Job {
   uint32_t kicks = 0;
   uint32_t payload_size_bytes = 0;
   uint64_t payload_digest = 0;
-  Holder holder;  // of the current lease
+  Holder holder;              // of the current lease
   LogDuration current_lease;  // length of the current lease; what a touch renews
 };
 

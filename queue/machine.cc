@@ -44,8 +44,7 @@ Outcome Machine::Impl::Apply(const Command& command, LogTime now) {
   };
   if (request.has_session()) {
     const Outcome* earlier = nullptr;
-    const auto verdict =
-        sessions_.Judge(request, now, settings().session_outcomes_max, &earlier);
+    const auto verdict = sessions_.Judge(request, now, settings().session_outcomes_max, &earlier);
     if (verdict == SessionTable::Verdict::kExpired) return Refused(OutcomeCode::kSessionExpired);
     if (verdict == SessionTable::Verdict::kReplay) {
       // Copied first: raising the floor moves the outcomes that are kept.
@@ -225,9 +224,7 @@ Needs Machine::NeedsOf(const Command& command, LogTime now) const {
 void Machine::Load(Loaded loaded) { impl_->Load(std::move(loaded)); }
 std::vector<Needs::Scan> Machine::WantsRefill(size_t max) { return impl_->WantsRefill(max); }
 void Machine::CancelRefills() { impl_->CancelRefills(); }
-Outcome Machine::Apply(const Command& command, LogTime now) {
-  return impl_->Apply(command, now);
-}
+Outcome Machine::Apply(const Command& command, LogTime now) { return impl_->Apply(command, now); }
 void Machine::DrainChanges(ChangeSink* sink) { impl_->DrainChanges(sink); }
 std::vector<std::string> Machine::TakeWakeups() { return impl_->TakeWakeups(); }
 std::vector<Machine::EndedLease> Machine::TakeEndedLeases() { return impl_->TakeEndedLeases(); }

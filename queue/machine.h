@@ -62,10 +62,10 @@ struct Loaded {
   struct Scan {
     SetRef set;
     SetKey from;
-    std::vector<Job> jobs;           // every kind but kDedup; in set order
+    std::vector<Job> jobs;            // every kind but kDedup; in set order
     std::vector<DedupRecord> dedups;  // kDedup; in set order
-    bool exhausted = false;  // the set has no durable member beyond those
-    SetKey last;             // the last durable member visited, left out or not; if !exhausted
+    bool exhausted = false;           // the set has no durable member beyond those
+    SetKey last;  // the last durable member visited, left out or not; if !exhausted
   };
   struct Dedup {
     QueueId queue;
@@ -98,10 +98,10 @@ class Machine {
  public:
   struct Options {
     ShardId shard;
-    uint32_t shards = 1;         // S: ids are sequence * S + shard
-    size_t window_jobs_max = 8192;   // hot members a set aims to keep at most
-    size_t window_jobs_low = 1024;   // fewer hot than this, and cold ones: WantsRefill names it
-    size_t hot_jobs_max = 400'000;   // over all sets of the shard, flushed jobs only
+    uint32_t shards = 1;            // S: ids are sequence * S + shard
+    size_t window_jobs_max = 8192;  // hot members a set aims to keep at most
+    size_t window_jobs_low = 1024;  // fewer hot than this, and cold ones: WantsRefill names it
+    size_t hot_jobs_max = 400'000;  // over all sets of the shard, flushed jobs only
   };
 
   explicit Machine(const Options& options);

@@ -201,9 +201,7 @@ class Machine::Impl {
   // --- windows.cc
   size_t WindowCap() const;  // how many members a window may have, for now
   size_t RefillLow() const;  // fewer than this before the window end: refill
-  PagedSet* FindMutableSet(const SetRef& set) {
-    return const_cast<PagedSet*>(FindSet(set));
-  }
+  PagedSet* FindMutableSet(const SetRef& set) { return const_cast<PagedSet*>(FindSet(set)); }
   DedupTable* FindDedups(QueueId queue) const;
   void LoadJob(const Job& job);
   void LoadDedup(const DedupRecord& record);

@@ -17,17 +17,17 @@ namespace holdfast {
 // Numbers are stored with remembered requests, so they are for good.
 enum class OutcomeCode : uint8_t {
   kOk = 0,
-  kNothingReady = 1,     // reserve: no job to hand out now
-  kJobNotFound = 2,      // no such job: never was, deleted, purged
+  kNothingReady = 1,  // reserve: no job to hand out now
+  kJobNotFound = 2,   // no such job: never was, deleted, purged
   kQueueNotFound = 3,
-  kLeaseInvalid = 4,     // the job exists, but this token is not its valid lease
-  kReserved = 5,         // not possible while the job is reserved
-  kNotKickable = 6,      // the job is neither buried nor delayed
-  kQueueFullJobs = 7,    // the queue's max_jobs
-  kQueueFullBytes = 8,   // the queue's max_bytes
-  kReservedCap = 9,      // reserve-by-id: the queue's max_reserved
-  kHolderGone = 10,      // a reserve for a closed holder or an old incarnation
-  kSessionExpired = 11,  // unknown session: not executed
+  kLeaseInvalid = 4,       // the job exists, but this token is not its valid lease
+  kReserved = 5,           // not possible while the job is reserved
+  kNotKickable = 6,        // the job is neither buried nor delayed
+  kQueueFullJobs = 7,      // the queue's max_jobs
+  kQueueFullBytes = 8,     // the queue's max_bytes
+  kReservedCap = 9,        // reserve-by-id: the queue's max_reserved
+  kHolderGone = 10,        // a reserve for a closed holder or an old incarnation
+  kSessionExpired = 11,    // unknown session: not executed
   kOutcomeForgotten = 12,  // session request at or below its floor: not executed again
   kRequestTableFull = 13,  // no room to remember the request id: not executed
   kSessionTableFull = 14,
@@ -53,10 +53,10 @@ struct Grant {
 
 struct Outcome {
   OutcomeCode code = OutcomeCode::kOk;
-  bool more = false;       // expire: more is due or to be collected at once
-  bool replayed = false;   // a remembered outcome of an earlier, equal request
-  uint64_t count = 0;      // kick: jobs moved; purge and delete queue: jobs ended; expire: done
-  SessionId session;       // open session
+  bool more = false;      // expire: more is due or to be collected at once
+  bool replayed = false;  // a remembered outcome of an earlier, equal request
+  uint64_t count = 0;     // kick: jobs moved; purge and delete queue: jobs ended; expire: done
+  SessionId session;      // open session
   absl::InlinedVector<ItemOutcome, 1> items;
   std::vector<Grant> grants;  // reserve, reserve job
 };

@@ -42,9 +42,7 @@ class PagedSet {
   // True if the set has a first member and it may be cold.
   bool HeadUnknown() const { return prefix_ == 0 && !complete(); }
   // The first member; nullptr if there is none or it may be cold. Ends with the next change.
-  const SetKey* First() const {
-    return tree_.empty() || HeadUnknown() ? nullptr : &*tree_.begin();
-  }
+  const SetKey* First() const { return tree_.empty() || HeadUnknown() ? nullptr : &*tree_.begin(); }
   // True if every member with a key up to `key` is known to be before the window end.
   bool WindowReachesBeyond(uint64_t key) const;
   // How many members that are sure to be first have a key up to `key`, counted up to `limit`.

@@ -13,9 +13,9 @@ namespace holdfast {
 // min(backoff_max, backoff_min * multiplier^(n-1)) and is ready again; once `max_attempts`
 // failures are reached it is buried (attempts_exhausted).
 struct RetryPolicy {
-  uint32_t max_attempts = 0;  // 0: no limit
-  LogDuration backoff_min;    // 0: ready again at once
-  LogDuration backoff_max;    // 0: no upper bound but one day
+  uint32_t max_attempts = 0;          // 0: no limit
+  LogDuration backoff_min;            // 0: ready again at once
+  LogDuration backoff_max;            // 0: no upper bound but one day
   uint32_t multiplier_percent = 200;  // [100, 1000]
 
   auto operator<=>(const RetryPolicy&) const = default;

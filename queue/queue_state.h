@@ -28,9 +28,9 @@ struct QueueState {
   uint64_t record_hash = 0;  // of the record as last drained; 0: not yet
   uint32_t hot_jobs = 0;     // live jobs in memory
   uint32_t ring_place = kNotInRing;
-  bool changed = false;      // is in the list of undrained queue changes
-  bool wakeup = false;       // is in the list of wake-ups
-  bool referenced = false;   // used since the sweep last passed
+  bool changed = false;     // is in the list of undrained queue changes
+  bool wakeup = false;      // is in the list of wake-ups
+  bool referenced = false;  // used since the sweep last passed
 
   // The set of a kind; made if need be. REQUIRES: kReady..kTtl.
   PagedSet& Set(SetKind kind) {

@@ -26,7 +26,7 @@ struct QueueRecord {
   LogTime idle_since;    // when it became empty; unset while it holds jobs
   // Lower bound of the earliest due, expiry or dedup end in any of its sets; Never() if none.
   LogTime deadline = LogTime::Never();
-  uint32_t epochs[5] = {};  // by SetKind kReady..kTtl; a purge raises them
+  uint32_t epochs[5] = {};           // by SetKind kReady..kTtl; a purge raises them
   uint64_t counts[kJobStates] = {};  // live jobs by state
   uint64_t urgent = 0;               // ready with priority < 1024
   uint64_t ttl_count = 0;            // members of kTtl

@@ -39,9 +39,8 @@ std::vector<QueueState*> Machine::Impl::QueuesOf(const ReserveCommand& command) 
   }
   if (queues.size() > 1) {
     // By id, so that a name given twice counts once; the order given says nothing.
-    std::sort(queues.begin(), queues.end(), [](const QueueState* a, const QueueState* b) {
-      return a->record.id < b->record.id;
-    });
+    std::sort(queues.begin(), queues.end(),
+              [](const QueueState* a, const QueueState* b) { return a->record.id < b->record.id; });
     queues.erase(std::unique(queues.begin(), queues.end()), queues.end());
   }
   return queues;

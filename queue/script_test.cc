@@ -59,9 +59,7 @@ class OracleSubject final : public Subject {
     return oracle_.Range(queue, state);
   }
   std::vector<std::string> QueueNames() override { return oracle_.QueueNames(); }
-  std::vector<Machine::EndedLease> TakeEndedLeases() override {
-    return oracle_.TakeEndedLeases();
-  }
+  std::vector<Machine::EndedLease> TakeEndedLeases() override { return oracle_.TakeEndedLeases(); }
   MachineDriver* driver() override { return nullptr; }
 
  private:
@@ -86,9 +84,7 @@ class MachineSubject final : public Subject {
   std::vector<std::string> QueueNames() override {
     return driver_.machine().ListQueues("", kListedMax);
   }
-  std::vector<Machine::EndedLease> TakeEndedLeases() override {
-    return driver_.TakeEndedLeases();
-  }
+  std::vector<Machine::EndedLease> TakeEndedLeases() override { return driver_.TakeEndedLeases(); }
   MachineDriver* driver() override { return &driver_; }
 
  private:
@@ -173,8 +169,8 @@ class Runner {
       Job job;
       const JobId id(std::strtoull(words[1].c_str(), nullptr, 10));
       const bool found = subject_->FindJob(id, &job);
-      *printed = found ? JobText(job, full ? Detail::kFull : Detail::kBrief) + "\n"
-                       : "no such job\n";
+      *printed =
+          found ? JobText(job, full ? Detail::kFull : Detail::kBrief) + "\n" : "no such job\n";
     } else if (verb == "queues") {
       for (const std::string& name : subject_->QueueNames()) *printed += name + "\n";
     } else if (verb == "ended") {

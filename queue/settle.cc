@@ -34,9 +34,8 @@ Outcome Machine::Impl::SettleEach(const LeaseRefs& leases, Settle settle) {
 }
 
 Outcome Machine::Impl::Do(const DeleteCommand& command) {
-  return SettleEach(command.leases, [this](QueueState* queue, JobNode* node, ItemOutcome*) {
-    Erase(queue, node);
-  });
+  return SettleEach(command.leases,
+                    [this](QueueState* queue, JobNode* node, ItemOutcome*) { Erase(queue, node); });
 }
 
 Outcome Machine::Impl::Do(const ReleaseCommand& command) {

@@ -36,8 +36,8 @@ RecordHash& RecordHash::Add(std::string_view bytes) {
 }
 
 uint64_t HashOf(const Job& job) {
-  const uint32_t words = (static_cast<uint32_t>(job.state) << 8) |
-                         static_cast<uint32_t>(job.buried_reason);
+  const uint32_t words =
+      (static_cast<uint32_t>(job.state) << 8) | static_cast<uint32_t>(job.buried_reason);
   return RecordHash(1)
       .Add(job.id.value(), job.queue.value())
       .Add(Pair(words, job.priority), Bits(job.due))
@@ -130,10 +130,7 @@ uint64_t HashOf(SessionId session, const SessionRow& row) {
 }
 
 uint64_t HashOf(const SessionOutcomeKey& key, const SessionOutcomeRow& row) {
-  return RecordHash(10)
-      .Add(key.session.value(), key.sequence)
-      .Add(HashOf(row.outcome), 0)
-      .Finish();
+  return RecordHash(10).Add(key.session.value(), key.sequence).Add(HashOf(row.outcome), 0).Finish();
 }
 
 }  // namespace holdfast

@@ -128,9 +128,8 @@ struct Node {
 };
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
-  ASSIGN_OR_RETURN(node->data,
-                   DataDir::Open(config.data_dir, {.node = NodeId(config.node_id),
-                                                   .shards = config.shards}));
+  ASSIGN_OR_RETURN(node->data, DataDir::Open(config.data_dir, {.node = NodeId(config.node_id),
+                                                               .shards = config.shards}));
   const Identity& identity = node->data->identity();
   ASSIGN_OR_RETURN(node->log,
                    SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));
@@ -140,8 +139,8 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   node->engine = std::make_unique<NodeEngine>(
       EngineOptions(config, identity), node->log.get(), node->state.get(),
       [node](ShardId shard, Executor* loop, LogWriter* writer, LogObserver* observer) {
-        return std::make_unique<LocalLog>(shard, node->data->identity().node, loop,
-                                          node->log.get(), writer, observer);
+        return std::make_unique<LocalLog>(shard, node->data->identity().node, loop, node->log.get(),
+                                          writer, observer);
       },
       [reasons](const absl::Status& status) { reasons->Fail(status); });
   RETURN_IF_ERROR(node->engine->Start());
@@ -153,8 +152,7 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
                   ? "always"
                   : absl::StrCat("interval:", absl::ToInt64Milliseconds(config.sync_interval));
   ASSIGN_OR_RETURN(node->grpc, GrpcServer::Start(grpc, node->engine->router()));
-  return node->data->WritePorts(
-      nlohmann::json({{"grpc", node->grpc->address()}}).dump() + "\n");
+  return node->data->WritePorts(nlohmann::json({{"grpc", node->grpc->address()}}).dump() + "\n");
 }
 
 void LogStarted(const ServeConfig& config, const Node& node) {
@@ -194,8 +192,7 @@ int Serve(const ServeConfig& config) {
   const absl::Time deadline = absl::Now() + kStopWithin;
   node.engine->Drain();
   node.grpc->Stop(deadline - absl::Seconds(2));
-  node.engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo
-                                           : Flusher::LastFlush::kSkip);
+  node.engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
   spdlog::info("stopped");
   spdlog::shutdown();
   return 0;

@@ -33,10 +33,9 @@ absl::Status CheckBatch(const LogBatch& batch, const LogStore& store) {
   std::vector<Range> ranges;
   for (const LogRecord& record : batch.records()) {
     if (record.payload_bytes > kLogEntryBytesMax) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("entry ", record.index.value(), " of shard ", record.shard.value(), " has ",
-                       record.payload_bytes, " bytes; at most ", kLogEntryBytesMax,
-                       " are allowed"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "entry ", record.index.value(), " of shard ", record.shard.value(), " has ",
+          record.payload_bytes, " bytes; at most ", kLogEntryBytesMax, " are allowed"));
     }
     Range& range = RangeOf(record.shard, store, &ranges);
     switch (record.kind) {

@@ -57,10 +57,15 @@ class LogBatch {
   // REQUIRES (checked by Write): FirstIndex(shard) <= index <= LastIndex(shard) + 1.
   void Append(ShardId shard, Term term, LogIndex index, uint8_t type,
               std::span<const std::string_view> payload) {
-    LogRecord record{.kind = LogRecord::Kind::kEntry, .entry_type = type, .shard = shard,
-                     .term = term, .index = index, .vote = NodeId(),
+    LogRecord record{.kind = LogRecord::Kind::kEntry,
+                     .entry_type = type,
+                     .shard = shard,
+                     .term = term,
+                     .index = index,
+                     .vote = NodeId(),
                      .first_piece = static_cast<uint32_t>(pieces_.size()),
-                     .piece_count = static_cast<uint32_t>(payload.size()), .payload_bytes = 0};
+                     .piece_count = static_cast<uint32_t>(payload.size()),
+                     .payload_bytes = 0};
     for (std::string_view piece : payload) record.payload_bytes += piece.size();
     pieces_.insert(pieces_.end(), payload.begin(), payload.end());
     records_.push_back(record);
@@ -95,8 +100,14 @@ class LogBatch {
 
  private:
   void Add(LogRecord::Kind kind, ShardId shard, Term term, LogIndex index, NodeId vote) {
-    records_.push_back({.kind = kind, .entry_type = 0, .shard = shard, .term = term,
-                        .index = index, .vote = vote, .first_piece = 0, .piece_count = 0,
+    records_.push_back({.kind = kind,
+                        .entry_type = 0,
+                        .shard = shard,
+                        .term = term,
+                        .index = index,
+                        .vote = vote,
+                        .first_piece = 0,
+                        .piece_count = 0,
                         .payload_bytes = 0});
   }
 
@@ -124,8 +135,8 @@ struct ShardLog {
   // Entries [first, last] are held; none if last == first - 1.
   LogIndex first = LogIndex(1);
   LogIndex last;
-  Term last_term;       // of `last`; if there is no entry, compacted_term
-  Term compacted_term;  // of first - 1 (0 if that is index 0)
+  Term last_term;               // of `last`; if there is no entry, compacted_term
+  Term compacted_term;          // of first - 1 (0 if that is index 0)
   uint64_t retained_bytes = 0;  // stored size of the entries [first, last]
   bool operator==(const ShardLog&) const = default;
 };
@@ -177,8 +188,8 @@ class LogStore {
   // is not an error. Errors: OUT_OF_RANGE if begin < FirstIndex(shard), i.e. it is compacted (send
   // a snapshot); DATA_LOSS if a stored entry fails its checksum; UNAVAILABLE or others from the
   // disk. On error `entries` is as it was.
-  virtual absl::Status ReadEntries(ShardId shard, LogIndex begin, LogIndex end,
-                                   uint64_t bytes_max, std::vector<StoredEntry>* entries) const = 0;
+  virtual absl::Status ReadEntries(ShardId shard, LogIndex begin, LogIndex end, uint64_t bytes_max,
+                                   std::vector<StoredEntry>* entries) const = 0;
 
   // Term of an entry in [first - 1, last]. OUT_OF_RANGE otherwise.
   virtual absl::StatusOr<Term> TermAt(ShardId shard, LogIndex index) const = 0;

@@ -75,8 +75,8 @@ class PosixFile final : public File {
       }
       vectors[0].iov_base = static_cast<char*>(vectors[0].iov_base) + skip;
       vectors[0].iov_len -= skip;
-      const ssize_t n = ::pwritev(fd_.get(), vectors.data(), static_cast<int>(count),
-                                  static_cast<off_t>(offset));
+      const ssize_t n =
+          ::pwritev(fd_.get(), vectors.data(), static_cast<int>(count), static_cast<off_t>(offset));
       if (n < 0) {
         if (errno == EINTR) continue;
         return ErrnoStatus("write", path_, errno);

@@ -16,18 +16,15 @@ using Scenario = void (*)(BenchRun*);
 
 const std::map<std::string, Scenario>& Scenarios() {
   static const auto* const scenarios = new std::map<std::string, Scenario>{
-      {"enqueue", RunEnqueue},
-      {"enqueue-stream", RunEnqueueStream},
-      {"drain", RunDrain},
-      {"consume", RunConsume},
+      {"enqueue", RunEnqueue}, {"enqueue-stream", RunEnqueueStream},
+      {"drain", RunDrain},     {"consume", RunConsume},
       {"cycle", RunCycle},
   };
   return *scenarios;
 }
 
 void PrintText(const std::string& scenario, const BenchRun::Report& report) {
-  const double rate =
-      report.seconds > 0 ? static_cast<double>(report.jobs) / report.seconds : 0;
+  const double rate = report.seconds > 0 ? static_cast<double>(report.jobs) / report.seconds : 0;
   std::printf("%s: %llu jobs in %.3f s, %.0f jobs/s, %llu failures\n", scenario.c_str(),
               static_cast<unsigned long long>(report.jobs), report.seconds, rate,
               static_cast<unsigned long long>(report.failures));
@@ -41,8 +38,7 @@ void PrintText(const std::string& scenario, const BenchRun::Report& report) {
 }
 
 void PrintJson(const std::string& scenario, const BenchRun::Report& report) {
-  const double rate =
-      report.seconds > 0 ? static_cast<double>(report.jobs) / report.seconds : 0;
+  const double rate = report.seconds > 0 ? static_cast<double>(report.jobs) / report.seconds : 0;
   const nlohmann::json json = {
       {"scenario", scenario},
       {"jobs", report.jobs},
@@ -104,8 +100,7 @@ int RunBenchCommand(int argc, const char* const* argv) {
         ->capture_default_str()
         ->check(CLI::Range(static_cast<T>(low), static_cast<T>(high)));
   };
-  app.add_option("--queue", options.queue, "Queue, or prefix of the queues")
-      ->capture_default_str();
+  app.add_option("--queue", options.queue, "Queue, or prefix of the queues")->capture_default_str();
   add("--queues", options.queues, "Number of queues", 1, 10'000'000);
   add("--body-bytes", options.body_bytes, "Size of each body", 0, 64 << 20);
   add("--jobs", options.jobs, "Stop after so many jobs; 0: by --seconds", 0, int64_t{1} << 40);

@@ -48,9 +48,9 @@ std::optional<BenchRun::Ticket> BenchRun::Take(uint32_t jobs) {
   ticket.number = taken_operations_.fetch_add(1);
   ticket.start = BenchClock::now();
   if (options_.rate > 0) {
-    ticket.start = begin_ + std::chrono::duration_cast<BenchClock::duration>(
-                                std::chrono::duration<double>(
-                                    static_cast<double>(ticket.number) / options_.rate));
+    ticket.start =
+        begin_ + std::chrono::duration_cast<BenchClock::duration>(std::chrono::duration<double>(
+                     static_cast<double>(ticket.number) / options_.rate));
   }
   return ticket;
 }
@@ -92,8 +92,7 @@ void BenchRun::Wait() {
 void BenchRun::WaitUntil(const std::function<bool()>& done) {
   absl::MutexLock lock(&mutex_);
   const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sources_ == 0; };
-  while (!done() &&
-         !mutex_.AwaitWithTimeout(absl::Condition(&none), absl::Milliseconds(5))) {
+  while (!done() && !mutex_.AwaitWithTimeout(absl::Condition(&none), absl::Milliseconds(5))) {
   }
 }
 

@@ -23,18 +23,18 @@ namespace holdfast {
 
 struct BenchOptions {
   std::string endpoint = "127.0.0.1:7400";
-  std::string queue = "bench";   // with `queues` > 1 a prefix: bench-0, bench-1, ...
+  std::string queue = "bench";  // with `queues` > 1 a prefix: bench-0, bench-1, ...
   uint32_t queues = 1;
   uint32_t body_bytes = 100;
-  uint64_t jobs = 0;             // stop after so many; 0: by time
-  double seconds = 10;           // stop after so long; with `jobs` set 0: no limit
-  uint32_t in_flight = 64;       // unary scenarios: calls at a time
-  uint32_t streams = 8;          // stream scenarios
-  uint32_t batch = 100;          // jobs a message, or a settlement
-  uint32_t window = 16;          // enqueue-stream: messages unacknowledged, a stream
-  uint32_t credits = 2000;       // drain: jobs leased at a time, a stream
-  double rate = 0;               // operations a second in all; 0: closed loop
-  uint32_t connections = 4;      // unary scenarios
+  uint64_t jobs = 0;         // stop after so many; 0: by time
+  double seconds = 10;       // stop after so long; with `jobs` set 0: no limit
+  uint32_t in_flight = 64;   // unary scenarios: calls at a time
+  uint32_t streams = 8;      // stream scenarios
+  uint32_t batch = 100;      // jobs a message, or a settlement
+  uint32_t window = 16;      // enqueue-stream: messages unacknowledged, a stream
+  uint32_t credits = 2000;   // drain: jobs leased at a time, a stream
+  double rate = 0;           // operations a second in all; 0: closed loop
+  uint32_t connections = 4;  // unary scenarios
 };
 
 using BenchClock = std::chrono::steady_clock;
@@ -54,7 +54,7 @@ class BenchRun {
 
   // The next operation of `jobs` jobs to do; nullopt: there is none left.
   struct Ticket {
-    uint64_t number = 0;         // from 0
+    uint64_t number = 0;  // from 0
     uint32_t jobs = 1;
     BenchClock::time_point start;  // when it is meant to start; latency counts from here
   };

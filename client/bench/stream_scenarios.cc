@@ -175,9 +175,8 @@ class Consumer final : public grpc::ClientBidiReactor<v1::WorkRequest, v1::WorkR
         ++good;
       }
     }
-    const auto sent = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& s) {
-      return s.sequence == result.sequence();
-    });
+    const auto sent = std::find_if(sent_.begin(), sent_.end(),
+                                   [&](const Sent& s) { return s.sequence == result.sequence(); });
     if (sent == sent_.end()) return run_->Failed("a result of nothing that was sent");
     run_->Succeeded(good, sent->start);
     sent_.erase(sent);

@@ -65,8 +65,8 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command,
   sigaddset(&signals, SIGTERM);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                            POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
   const int error = posix_spawnp(&pid, command[0].c_str(), &actions, &attributes,
                                  Pointers(command).data(), Pointers(environment).data());
@@ -75,11 +75,9 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command,
   close(ends[0]);
   if (error != 0) {
     close(ends[1]);
-    const std::string what =
-        absl::StrCat("cannot run '", command[0], "': ", std::strerror(error));
-    return error == EAGAIN || error == ENOMEM || error == E2BIG
-               ? absl::ResourceExhaustedError(what)
-               : absl::NotFoundError(what);
+    const std::string what = absl::StrCat("cannot run '", command[0], "': ", std::strerror(error));
+    return error == EAGAIN || error == ENOMEM || error == E2BIG ? absl::ResourceExhaustedError(what)
+                                                                : absl::NotFoundError(what);
   }
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   *input_fd = ends[1];

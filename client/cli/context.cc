@@ -30,8 +30,8 @@ Client& CliContext::client() {
 }
 
 void CliContext::Fail(const absl::Status& status) {
-  const bool unreachable = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-                           absl::IsUnknown(status);
+  const bool unreachable =
+      absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsUnknown(status);
   const std::string reason = DetailsOf(status).reason;
   std::fprintf(stderr, "holdfast: %s%s%s%s\n", std::string(status.message()).c_str(),
                reason.empty() ? "" : " [", reason.c_str(), reason.empty() ? "" : "]");
@@ -59,8 +59,7 @@ void CliContext::FailItem(const std::string& what, const google::rpc::Status& er
 }
 
 void CliContext::PrintJson(const nlohmann::json& json) const {
-  std::printf("%s\n",
-              json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 CLI::Option* AddDuration(CLI::App* app, const std::string& flag,

@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/client.h"
 #include "client/cli/values.h"
+#include "client/client.h"
 
 namespace holdfast {
 

@@ -87,13 +87,13 @@ void EnqueueLines(CliContext* context, const Arguments& arguments, const v1::Job
   if (arguments.lines != "-") {
     file.open(arguments.lines, std::ios::binary);
     if (!file) {
-      return context->Misuse(absl::NotFoundError(
-          absl::StrCat("cannot read '", arguments.lines, "'")));
+      return context->Misuse(
+          absl::NotFoundError(absl::StrCat("cannot read '", arguments.lines, "'")));
     }
   }
-  LineEnqueuer enqueuer(&context->client(), arguments.queue, spec,
-                        isatty(STDERR_FILENO) != 0 ? LineEnqueuer::Progress::kShow
-                                                   : LineEnqueuer::Progress::kQuiet);
+  LineEnqueuer enqueuer(
+      &context->client(), arguments.queue, spec,
+      isatty(STDERR_FILENO) != 0 ? LineEnqueuer::Progress::kShow : LineEnqueuer::Progress::kQuiet);
   const absl::Status status = enqueuer.Run(arguments.lines == "-" ? std::cin : file);
   if (context->json()) {
     context->PrintJson({{"enqueued", enqueuer.enqueued()},

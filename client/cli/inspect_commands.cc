@@ -43,10 +43,10 @@ void Peek(CliContext* context, const Arguments& arguments) {
   const auto response = context->client().Call(&v1::Holdfast::Stub::Peek, request);
   if (response.ok() && response->has_job()) return PrintJob(context, response->job());
   if (response.ok() || absl::IsNotFound(response.status())) {
-    const std::string what = arguments.job != 0 ? absl::StrCat("no job ", arguments.job)
-                                                : absl::StrCat("queue '", arguments.queue,
-                                                               "' has no ", arguments.state,
-                                                               " job");
+    const std::string what =
+        arguments.job != 0
+            ? absl::StrCat("no job ", arguments.job)
+            : absl::StrCat("queue '", arguments.queue, "' has no ", arguments.state, " job");
     std::fprintf(stderr, "holdfast: %s\n", what.c_str());
     return context->SetExit(kExitNothing);
   }
@@ -71,8 +71,8 @@ void ListJobs(CliContext* context, const Arguments& arguments) {
         if (!arguments.bodies) jobs.back().erase("body");
       } else {
         std::printf("%-12llu priority %-10u %8u bytes  attempts %u  created %s\n",
-                    static_cast<unsigned long long>(job.id()), job.priority(),
-                    job.payload_bytes(), job.attempts(), TimeText(job.create_time()).c_str());
+                    static_cast<unsigned long long>(job.id()), job.priority(), job.payload_bytes(),
+                    job.attempts(), TimeText(job.create_time()).c_str());
         if (arguments.bodies) {
           std::fwrite(job.body().data(), 1, job.body().size(), stdout);
           std::printf("\n");

@@ -88,32 +88,32 @@ std::string JobText(const v1::Job& job) {
 json QueueJson(const v1::Queue& queue) {
   const v1::QueueCounts& counts = queue.counts();
   const v1::RetryPolicy& retry = queue.retry_policy();
-  json out = {{"name", queue.name()},
-              {"default_lease", DurationText(queue.default_lease())},
-              {"retry_policy",
-               {{"max_attempts", retry.max_attempts()},
-                {"backoff_min", DurationText(retry.backoff_min())},
-                {"backoff_max", DurationText(retry.backoff_max())},
-                {"multiplier_percent", retry.multiplier_percent()}}},
-              {"ttl", DurationText(queue.ttl())},
-              {"expiry_action",
-               queue.expiry_action() == v1::EXPIRY_ACTION_DELETE ? "delete" : "bury"},
-              {"max_jobs", queue.max_jobs()},
-              {"max_bytes", queue.max_bytes()},
-              {"max_reserved", queue.max_reserved()},
-              {"dedup_window", DurationText(queue.dedup_window())},
-              {"create_time", TimeText(queue.create_time())},
-              {"paused", queue.paused()},
-              {"counts",
-               {{"ready", counts.ready()},
-                {"delayed", counts.delayed()},
-                {"reserved", counts.reserved()},
-                {"buried", counts.buried()},
-                {"urgent", counts.urgent()},
-                {"bytes", counts.bytes()},
-                {"total_enqueued", counts.total_enqueued()},
-                {"total_deleted", counts.total_deleted()},
-                {"total_timeouts", counts.total_timeouts()}}}};
+  json out = {
+      {"name", queue.name()},
+      {"default_lease", DurationText(queue.default_lease())},
+      {"retry_policy",
+       {{"max_attempts", retry.max_attempts()},
+        {"backoff_min", DurationText(retry.backoff_min())},
+        {"backoff_max", DurationText(retry.backoff_max())},
+        {"multiplier_percent", retry.multiplier_percent()}}},
+      {"ttl", DurationText(queue.ttl())},
+      {"expiry_action", queue.expiry_action() == v1::EXPIRY_ACTION_DELETE ? "delete" : "bury"},
+      {"max_jobs", queue.max_jobs()},
+      {"max_bytes", queue.max_bytes()},
+      {"max_reserved", queue.max_reserved()},
+      {"dedup_window", DurationText(queue.dedup_window())},
+      {"create_time", TimeText(queue.create_time())},
+      {"paused", queue.paused()},
+      {"counts",
+       {{"ready", counts.ready()},
+        {"delayed", counts.delayed()},
+        {"reserved", counts.reserved()},
+        {"buried", counts.buried()},
+        {"urgent", counts.urgent()},
+        {"bytes", counts.bytes()},
+        {"total_enqueued", counts.total_enqueued()},
+        {"total_deleted", counts.total_deleted()},
+        {"total_timeouts", counts.total_timeouts()}}}};
   if (queue.has_resume_time()) out["resume_time"] = TimeText(queue.resume_time());
   return out;
 }
@@ -137,15 +137,15 @@ std::string QueueText(const v1::Queue& queue) {
   }
   AppendLine(&out, "default lease", DurationText(queue.default_lease()));
   AppendLine(&out, "max attempts", Number(retry.max_attempts()));
-  AppendLine(&out, "backoff",
-             absl::StrCat(DurationText(retry.backoff_min()), " to ",
-                          DurationText(retry.backoff_max()), ", x",
-                          retry.multiplier_percent(), "%"));
+  AppendLine(
+      &out, "backoff",
+      absl::StrCat(DurationText(retry.backoff_min()), " to ", DurationText(retry.backoff_max()),
+                   ", x", retry.multiplier_percent(), "%"));
   if (FromProto(queue.ttl()) > absl::ZeroDuration()) {
-    AppendLine(&out, "ttl",
-               absl::StrCat(DurationText(queue.ttl()), ", then ",
-                            queue.expiry_action() == v1::EXPIRY_ACTION_DELETE ? "deleted"
-                                                                              : "buried"));
+    AppendLine(
+        &out, "ttl",
+        absl::StrCat(DurationText(queue.ttl()), ", then ",
+                     queue.expiry_action() == v1::EXPIRY_ACTION_DELETE ? "deleted" : "buried"));
   }
   AppendLine(&out, "max jobs", Number(queue.max_jobs()));
   AppendLine(&out, "max bytes", Number(queue.max_bytes()));

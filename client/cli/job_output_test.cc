@@ -31,8 +31,8 @@ TEST(JobJson, HasTheLeaseAsTheCommandsTakeIt) {
 
 TEST(JobJson, GivesABodyThatIsNotTextAsBase64) {
   v1::Job job = ReservedJob();
-  for (const std::string& body : {std::string("\xff\x00", 2), std::string("\xc3"),
-                                  std::string("\xed\xa0\x80")}) {
+  for (const std::string& body :
+       {std::string("\xff\x00", 2), std::string("\xc3"), std::string("\xed\xa0\x80")}) {
     job.set_body(body);
     const nlohmann::json json = JobJson(job);
     EXPECT_FALSE(json.contains("body"));

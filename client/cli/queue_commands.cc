@@ -93,8 +93,7 @@ void ListQueues(CliContext* context, const Arguments& arguments) {
     const auto response = context->Call(&v1::Holdfast::Stub::ListQueues, request);
     if (!response.has_value()) return;
     if (first && !context->json()) {
-      std::printf("%-32s %12s %12s %12s %12s\n", "QUEUE", "READY", "DELAYED", "RESERVED",
-                  "BURIED");
+      std::printf("%-32s %12s %12s %12s %12s\n", "QUEUE", "READY", "DELAYED", "RESERVED", "BURIED");
     }
     for (const v1::Queue& queue : response->queues()) {
       if (context->json()) {

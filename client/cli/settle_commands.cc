@@ -100,8 +100,7 @@ void AddSettleCommands(CLI::App* app, CliContext* context) {
       std::make_shared<Arguments>());
 
   auto release = std::make_shared<Arguments>();
-  CLI::App* command =
-      Add(app, context, "release", "Gives leased jobs back", Release, release);
+  CLI::App* command = Add(app, context, "release", "Gives leased jobs back", Release, release);
   command->add_option("--priority", release->priority, "A new priority");
   AddDuration(command, "--delay", &release->delay, "Ready again only after this");
   command->add_flag("--fail", release->fail,

@@ -39,8 +39,8 @@ TEST(Leases, AreJobAndToken) {
 }
 
 TEST(Leases, RefuseWhatIsNone) {
-  for (const std::string text : {"", "22", ":", "22:", ":7", "-1:7", "22:-7", "22:7:1", "a:b",
-                                 "18446744073709551616:1"}) {
+  for (const std::string text :
+       {"", "22", ":", "22:", ":7", "-1:7", "22:-7", "22:7:1", "a:b", "18446744073709551616:1"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseLease(text).status())) << text;
   }
 }

@@ -25,7 +25,7 @@ struct Arguments {
 
 std::atomic<Worker*> running_worker{nullptr};
 std::atomic<int> signals_seen{0};
-std::atomic<bool> hurry{false};      // ends the commands, too
+std::atomic<bool> hurry{false};        // ends the commands, too
 std::atomic<int> cannot_run{kExitOk};  // the exit code if the command cannot be started
 
 // The first signal stops gracefully, the second also ends the commands, the third is the end.
@@ -69,8 +69,7 @@ Verdict FailedWithBackoff(const v1::Job& job, CliContext* context) {
   v1::GetQueueRequest request;
   request.set_name(job.queue());
   const auto queue = context->client().Call(&v1::Holdfast::Stub::GetQueue, request);
-  if (queue.ok() &&
-      FromProto(queue->retry_policy().backoff_min()) == absl::ZeroDuration()) {
+  if (queue.ok() && FromProto(queue->retry_policy().backoff_min()) == absl::ZeroDuration()) {
     verdict.delay =
         std::min(absl::Seconds(1) * (1 << std::min(job.failures(), 9u)), absl::Minutes(5));
   }
@@ -79,9 +78,9 @@ Verdict FailedWithBackoff(const v1::Job& job, CliContext* context) {
 
 Verdict Handle(const Arguments& arguments, const WorkItem& item, CliContext* context) {
   const v1::Job& job = item.job();
-  const absl::StatusOr<ChildResult> result = RunChild(
-      context->command(), job.body(), EnvironmentOf(job),
-      [&item] { return item.cancelled() || hurry.load(); });
+  const absl::StatusOr<ChildResult> result =
+      RunChild(context->command(), job.body(), EnvironmentOf(job),
+               [&item] { return item.cancelled() || hurry.load(); });
   if (!result.ok()) {
     std::fprintf(stderr, "holdfast work: %s\n", std::string(result.status().message()).c_str());
     cannot_run.store(absl::IsNotFound(result.status()) ? kExitUsage : kExitRefused);
@@ -132,10 +131,9 @@ void Run(CliContext* context, const Arguments& arguments) {
     std::fprintf(stderr, "holdfast work: no connection, trying again: %s\n",
                  std::string(status.message()).c_str());
   };
-  Worker worker(&context->client(), options,
-                [&arguments, context](const WorkItem& item) {
-                  return Handle(arguments, item, context);
-                });
+  Worker worker(&context->client(), options, [&arguments, context](const WorkItem& item) {
+    return Handle(arguments, item, context);
+  });
   running_worker.store(&worker);
   HandleSignals();
   const absl::Status status = worker.Run();
@@ -168,9 +166,7 @@ void AddWorkCommand(CLI::App* app, CliContext* context) {
   AddDuration(command, "--give-up", &arguments->give_up,
               "End when the server could not be reached for so long; default 60s");
   command->add_flag("--quiet", arguments->quiet, "Say nothing of failures and counts");
-  command->callback([context, arguments] {
-    Run(context, *arguments);
-  });
+  command->callback([context, arguments] { Run(context, *arguments); });
 }
 
 }  // namespace holdfast

@@ -64,8 +64,7 @@ std::string Text(const ReserveJobCommand& c) {
 }
 std::string Text(const DeleteCommand& c) { return "delete" + LeasesText(c.leases); }
 std::string Text(const DeleteJobCommand& c) {
-  return "delete-job" + IdsText(c.jobs) +
-         (c.reserved == ReservedJobs::kCancel ? " cancel" : "");
+  return "delete-job" + IdsText(c.jobs) + (c.reserved == ReservedJobs::kCancel ? " cancel" : "");
 }
 std::string Text(const ReleaseCommand& c) {
   return "release" + LeasesText(c.leases) + (c.mode == ReleaseMode::kFail ? " fail" : "") +
@@ -100,11 +99,14 @@ std::string Text(const PurgeQueueCommand& c) {
   return "purge " + std::string(c.queue) + If(c.states != 0xf, "states", states);
 }
 std::string Text(const PutQueueOptionsCommand& c) {
-  static const std::map<std::string, uint32_t> bits = {
-      {"default_lease", kFieldDefaultLease}, {"retry", kFieldRetry},
-      {"ttl", kFieldTtl},                    {"on_expiry", kFieldOnExpiry},
-      {"max_jobs", kFieldMaxJobs},           {"max_bytes", kFieldMaxBytes},
-      {"max_reserved", kFieldMaxReserved},   {"dedup_window", kFieldDedupWindow}};
+  static const std::map<std::string, uint32_t> bits = {{"default_lease", kFieldDefaultLease},
+                                                       {"retry", kFieldRetry},
+                                                       {"ttl", kFieldTtl},
+                                                       {"on_expiry", kFieldOnExpiry},
+                                                       {"max_jobs", kFieldMaxJobs},
+                                                       {"max_bytes", kFieldMaxBytes},
+                                                       {"max_reserved", kFieldMaxReserved},
+                                                       {"dedup_window", kFieldDedupWindow}};
   std::string text = "options " + std::string(c.queue);
   for (const std::string& word : SplitWords(OptionsText(c.options))) {
     if ((c.fields & bits.at(word.substr(0, word.find('=')))) != 0) text += " " + word;

@@ -44,8 +44,8 @@ Outcome MachineDriver::ApplyLoaded(const Command& command, LogTime now) {
 
 Outcome MachineDriver::Apply(const Command& command, LogTime now) {
   Outcome outcome = ApplyLoaded(command, now);
-  log_.push_back({command, now, OutcomeText(command.body, outcome, Detail::kFull),
-                  machine_->StateHash()});
+  log_.push_back(
+      {command, now, OutcomeText(command.body, outcome, Detail::kFull), machine_->StateHash()});
   TakeNews();
   FollowSchedule();
   return outcome;

@@ -30,11 +30,11 @@ class MachineDriver {
     uint32_t drain = 1;
     uint32_t begin_flush = 0;
     uint32_t complete_flush = 1;
-    uint32_t refill_ask = 0;     // WantsRefill, answered at the next refill_answer
+    uint32_t refill_ask = 0;  // WantsRefill, answered at the next refill_answer
     uint32_t refill_answer = 1;
     uint32_t refill_cancel = 0;  // instead of an answer
     uint32_t restart = 0;
-    uint32_t fetch_ahead = 0;    // loads before the command's turn in its entry
+    uint32_t fetch_ahead = 0;  // loads before the command's turn in its entry
     uint32_t check_invariants = 16;
   };
   struct Options {
@@ -90,8 +90,8 @@ class MachineDriver {
   Prng prng_;
   std::unique_ptr<Machine> machine_;
   MemoryColdStore store_;
-  std::vector<Logged> log_;       // from the last completed flush on
-  size_t flush_begun_at_ = 0;     // commands of log_ that the flush in flight covers
+  std::vector<Logged> log_;    // from the last completed flush on
+  size_t flush_begun_at_ = 0;  // commands of log_ that the flush in flight covers
   std::vector<Needs::Scan> refills_;
   std::set<std::string> wakeups_;
   std::vector<Machine::EndedLease> ended_;

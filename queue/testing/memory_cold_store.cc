@@ -74,7 +74,6 @@ const typename Map::mapped_type* FindIn(const Map& map, const Key& key) {
   return it == map.end() ? nullptr : &it->second;
 }
 
-
 }  // namespace
 
 // --- What changed.
@@ -103,14 +102,13 @@ void MemoryColdStore::DedupChanged(QueueId queue, std::string_view key, const De
     CHECK_EQ(known->job, before->job);
     CHECK_EQ(known->expires, before->expires);
   }
-  active_.dedups[dedup_key] =
-      after == nullptr ? std::nullopt : std::optional<DedupRecord>(*after);
+  active_.dedups[dedup_key] = after == nullptr ? std::nullopt : std::optional<DedupRecord>(*after);
 }
 
 void MemoryColdStore::RowChanged(const SmallRowKey& key, const SmallRow* after) {
   if (after != nullptr) CHECK_EQ(after->index(), key.index());
-  active_.rows[RowBytes(key)] = {
-      key, after == nullptr ? std::nullopt : std::optional<SmallRow>(*after)};
+  active_.rows[RowBytes(key)] = {key,
+                                 after == nullptr ? std::nullopt : std::optional<SmallRow>(*after)};
 }
 
 // --- Reading.

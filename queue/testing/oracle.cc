@@ -169,8 +169,8 @@ Job* Oracle::BestReady(const std::set<std::string_view>& names) {
     if (queue == nullptr || !IsOpen(*queue)) continue;
     for (auto& [id, job] : jobs_) {
       if (job.queue != queue->id || job.state != JobState::kReady) continue;
-      const bool sooner = best == nullptr || std::pair(job.priority, job.id) <
-                                                 std::pair(best->priority, best->id);
+      const bool sooner =
+          best == nullptr || std::pair(job.priority, job.id) < std::pair(best->priority, best->id);
       if (sooner) {
         best = &job;
       }

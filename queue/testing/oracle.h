@@ -132,8 +132,7 @@ class Oracle {
   void ExpireRest();
   void ForgetSessions();
   void UpdateIdle();
-  void CollectWakeups(const std::vector<JobId>& ready_before,
-                      const std::set<QueueId>& open_before);
+  void CollectWakeups(const std::vector<JobId>& ready_before, const std::set<QueueId>& open_before);
   std::vector<JobId> ReadyJobs() const;
   std::set<QueueId> OpenQueues() const;
 

@@ -170,8 +170,7 @@ void Oracle::CollectWakeups(const std::vector<JobId>& ready_before,
     if (!IsOpen(queue)) continue;
     const bool opened = open_before.count(queue.id) == 0 || resumed_.count(queue.id) != 0;
     for (const Job& job : Range(queue.id, JobState::kReady)) {
-      const bool new_ready =
-          !std::binary_search(ready_before.begin(), ready_before.end(), job.id);
+      const bool new_ready = !std::binary_search(ready_before.begin(), ready_before.end(), job.id);
       if (opened || new_ready) wakeups_.insert(name);
     }
   }

@@ -15,9 +15,27 @@ namespace {
 constexpr LogDuration kTick = LogDuration::Millis(100);
 
 enum class Kind {
-  kEnqueue, kReserve, kReserveJob, kDelete, kDeleteJob, kRelease, kTouch, kBury, kReturn, kKick,
-  kKickJobs, kPause, kPurge, kOptions, kDeleteQueue, kCloseHolder, kNodeLost, kExpire,
-  kOpenSession, kCloseSession, kSettings,
+  kEnqueue,
+  kReserve,
+  kReserveJob,
+  kDelete,
+  kDeleteJob,
+  kRelease,
+  kTouch,
+  kBury,
+  kReturn,
+  kKick,
+  kKickJobs,
+  kPause,
+  kPurge,
+  kOptions,
+  kDeleteQueue,
+  kCloseHolder,
+  kNodeLost,
+  kExpire,
+  kOpenSession,
+  kCloseSession,
+  kSettings,
 };
 constexpr int kKinds = 21;
 // In order of Kind; a phase that fills enqueues more, one that drains deletes more.
@@ -114,8 +132,7 @@ class Generator {
       const uint64_t back = prng_.Below(4);
       command.request.sequence = session_sequence_ > back ? session_sequence_ - back : 1;
       const uint64_t floor_back = prng_.Between(2, 12);
-      command.request.floor =
-          session_sequence_ > floor_back ? session_sequence_ - floor_back : 0;
+      command.request.floor = session_sequence_ > floor_back ? session_sequence_ - floor_back : 0;
     }
     return command;
   }
@@ -134,9 +151,7 @@ class Generator {
     return LogDuration::Micros(kTick.micros() * static_cast<int64_t>(prng_.Between(1, most)));
   }
   // 0 two times out of three.
-  LogDuration MaybeTicks(uint64_t most) {
-    return prng_.Chance(1, 3) ? Ticks(most) : LogDuration();
-  }
+  LogDuration MaybeTicks(uint64_t most) { return prng_.Chance(1, 3) ? Ticks(most) : LogDuration(); }
   uint32_t Priority() {
     static constexpr uint32_t kPriorities[] = {0, 1, 1023, 1024, 5000, UINT32_MAX};
     return kPriorities[prng_.Below(6)];
@@ -226,9 +241,8 @@ class Generator {
       case Kind::kPause:
         return Pause();
       case Kind::kPurge:
-        return PurgeQueueCommand{QueueName(),
-                                 static_cast<uint8_t>(prng_.Chance(1, 2) ? 0xf
-                                                                         : prng_.Between(1, 15))};
+        return PurgeQueueCommand{
+            QueueName(), static_cast<uint8_t>(prng_.Chance(1, 2) ? 0xf : prng_.Between(1, 15))};
       case Kind::kOptions:
         return PutOptions();
       case Kind::kDeleteQueue:

@@ -16,12 +16,24 @@ constexpr size_t kBriefItems = 50;
 
 const char* const kStateTexts[] = {"ready", "delayed", "reserved", "buried"};
 const char* const kReasonTexts[] = {"none", "by_worker", "attempts_exhausted", "expired"};
-const char* const kCodeTexts[] = {
-    "ok",           "nothing_ready",      "job_not_found",      "queue_not_found",
-    "lease_invalid", "reserved",          "not_kickable",       "queue_full_jobs",
-    "queue_full_bytes", "reserved_cap",   "holder_gone",        "session_expired",
-    "outcome_forgotten", "request_table_full", "session_table_full", "too_many_queues",
-    "invalid_argument", "partial"};
+const char* const kCodeTexts[] = {"ok",
+                                  "nothing_ready",
+                                  "job_not_found",
+                                  "queue_not_found",
+                                  "lease_invalid",
+                                  "reserved",
+                                  "not_kickable",
+                                  "queue_full_jobs",
+                                  "queue_full_bytes",
+                                  "reserved_cap",
+                                  "holder_gone",
+                                  "session_expired",
+                                  "outcome_forgotten",
+                                  "request_table_full",
+                                  "session_table_full",
+                                  "too_many_queues",
+                                  "invalid_argument",
+                                  "partial"};
 const char* const kWhyTexts[] = {"expired", "deleted", "purged", "holder_closed"};
 
 void AppendFullJob(std::ostringstream& out, const Job& job) {
@@ -153,8 +165,8 @@ std::string OptionsText(const QueueOptions& options) {
   std::ostringstream out;
   out << "default_lease=" << DurationText(options.default_lease)
       << " retry=" << options.retry.max_attempts << ":" << DurationText(options.retry.backoff_min)
-      << ":" << DurationText(options.retry.backoff_max) << ":"
-      << options.retry.multiplier_percent << " ttl=" << DurationText(options.ttl)
+      << ":" << DurationText(options.retry.backoff_max) << ":" << options.retry.multiplier_percent
+      << " ttl=" << DurationText(options.ttl)
       << " on_expiry=" << (options.on_expiry == ExpiryAction::kBury ? "bury" : "delete")
       << " max_jobs=" << options.max_jobs << " max_bytes=" << options.max_bytes
       << " max_reserved=" << options.max_reserved
@@ -209,8 +221,8 @@ std::string EndedLeasesText(std::vector<Machine::EndedLease> ended) {
             [&key](const auto& a, const auto& b) { return key(a) < key(b); });
   std::ostringstream out;
   for (const Machine::EndedLease& lease : ended) {
-    out << lease.job.value() << "/" << lease.token.value() << " " << HolderText(lease.holder)
-        << " " << kWhyTexts[static_cast<int>(lease.why)] << "\n";
+    out << lease.job.value() << "/" << lease.token.value() << " " << HolderText(lease.holder) << " "
+        << kWhyTexts[static_cast<int>(lease.why)] << "\n";
   }
   return out.str();
 }

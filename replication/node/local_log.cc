@@ -28,10 +28,9 @@ absl::Status LocalLog::Start(LogPosition applied) {
   CHECK(executor_->IsCurrent());
   const ShardLog log = store_->Describe(shard_);
   if (log.last < applied.index) {
-    return absl::DataLossError(
-        absl::StrCat("shard ", shard_.value(), ": the state has entries through ",
-                     applied.index.value(), ", but the log ends at ", log.last.value(),
-                     ": the log lost synced entries"));
+    return absl::DataLossError(absl::StrCat(
+        "shard ", shard_.value(), ": the state has entries through ", applied.index.value(),
+        ", but the log ends at ", log.last.value(), ": the log lost synced entries"));
   }
   if (log.first > Next(applied.index)) {
     return absl::DataLossError(
@@ -53,9 +52,9 @@ absl::Status LocalLog::Replay(LogPosition applied, LogIndex last) {
   if (applied.index >= Previous(store_->FirstIndex(shard_)) && applied.index != LogIndex()) {
     ASSIGN_OR_RETURN(const Term term, store_->TermAt(shard_, applied.index));
     if (term != applied.term) {
-      return absl::DataLossError(absl::StrCat(
-          "shard ", shard_.value(), ": entry ", applied.index.value(), " has term ", term.value(),
-          " in the log and ", applied.term.value(), " in the state"));
+      return absl::DataLossError(
+          absl::StrCat("shard ", shard_.value(), ": entry ", applied.index.value(), " has term ",
+                       term.value(), " in the log and ", applied.term.value(), " in the state"));
     }
   }
   for (LogIndex next = Next(applied.index); next <= last;) {

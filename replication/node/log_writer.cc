@@ -10,10 +10,7 @@
 namespace holdfast {
 
 LogWriter::LogWriter(LogStore* store, const Options& options, FatalHandler on_fatal)
-    : store_(store),
-      options_(options),
-      on_fatal_(std::move(on_fatal)),
-      thread_([this] { Run(); }) {
+    : store_(store), options_(options), on_fatal_(std::move(on_fatal)), thread_([this] { Run(); }) {
   pthread_setname_np(thread_.native_handle(), "log_writer");
 }
 

@@ -52,10 +52,8 @@ inline void Put(std::string* out, const Holder& v) {
   Put(out, v.n);
 }
 template <class E>
-  requires std::is_enum_v<E>
-void PutEnum(std::string* out, E v) {
-  PutFixed8(out, static_cast<uint8_t>(v));
-}
+requires std::is_enum_v<E>
+void PutEnum(std::string* out, E v) { PutFixed8(out, static_cast<uint8_t>(v)); }
 
 inline bool Read(ByteReader* in, uint64_t* v) { return in->Varint(v); }
 inline bool Read(ByteReader* in, uint32_t* v) { return in->Varint32(v); }
@@ -83,7 +81,7 @@ inline bool Read(ByteReader* in, Holder* v) {
 }
 // One byte, at most `last`.
 template <class E>
-  requires std::is_enum_v<E>
+requires std::is_enum_v<E>
 bool ReadEnum(ByteReader* in, E last, E* v) {
   uint8_t byte = 0;
   if (!in->Fixed8(&byte) || byte > static_cast<uint8_t>(last)) return false;

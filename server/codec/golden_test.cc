@@ -135,8 +135,8 @@ Lines Commands() {
       {"close_session", {{}, CloseSessionCommand{SessionId(5)}}},
       {"put_settings", {{}, PutSettingsCommand{{1, 2, 3, 4, LogDuration::Seconds(60)}}}},
   };
-  Lines lines = {{"command.enqueue", EncodeCommand({digest, GoldenEnqueue(payload)},
-                                                   {payload, payload})}};
+  Lines lines = {
+      {"command.enqueue", EncodeCommand({digest, GoldenEnqueue(payload)}, {payload, payload})}};
   for (const auto& [name, command] : commands) {
     lines.emplace_back(std::string("command.") + name, EncodeCommand(command));
   }

@@ -79,8 +79,8 @@ void AppendOutcome(std::string* out, const Outcome& outcome) {
   CHECK_LE(outcome.grants.size(), kItemsPerCommandMax);
   PutFixed8(out, kOutcomeVersion);
   PutEnum(out, outcome.code);
-  PutFixed8(out, static_cast<uint8_t>((outcome.more ? kMore : 0) |
-                                      (outcome.replayed ? kReplayed : 0)));
+  PutFixed8(out,
+            static_cast<uint8_t>((outcome.more ? kMore : 0) | (outcome.replayed ? kReplayed : 0)));
   Put(out, outcome.count);
   Put(out, outcome.session);
   Put(out, outcome.items.size());

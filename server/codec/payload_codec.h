@@ -22,8 +22,8 @@
 namespace holdfast {
 
 inline constexpr size_t kAttributesMax = 32;
-inline constexpr size_t kAttributeBytesMax = 16 * 1024;       // names and values together
-inline constexpr size_t kBodyBytesMax = 64 * 1024 * 1024;     // the highest limit one can configure
+inline constexpr size_t kAttributeBytesMax = 16 * 1024;    // names and values together
+inline constexpr size_t kBodyBytesMax = 64 * 1024 * 1024;  // the highest limit one can configure
 inline constexpr size_t kPayloadBytesMax = kBodyBytesMax + kAttributeBytesMax + 4096;
 
 struct Attribute {

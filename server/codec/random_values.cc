@@ -24,8 +24,8 @@ auto Fields(const JobSpec& v) {
 auto Fields(const Job& v) {
   return std::tie(v.id, v.queue, v.state, v.buried_reason, v.priority, v.epoch, v.due, v.created,
                   v.expires, v.lease, v.delay, v.token, v.attempts, v.failures, v.reserves,
-                  v.timeouts, v.releases, v.buries, v.kicks, v.payload_size_bytes,
-                  v.payload_digest, v.holder, v.current_lease);
+                  v.timeouts, v.releases, v.buries, v.kicks, v.payload_size_bytes, v.payload_digest,
+                  v.holder, v.current_lease);
 }
 auto Fields(const ItemOutcome& v) {
   return std::tie(v.code, v.state, v.deduplicated, v.job, v.due);
@@ -172,23 +172,29 @@ bool Same(const Outcome& a, const Outcome& b) {
 
 bool Same(const SmallRow& a, const SmallRow& b) {
   return a.index() == b.index() &&
-         std::visit([&b](const auto& row) {
-           return SameRow(row, std::get<std::decay_t<decltype(row)>>(b));
-         }, a);
+         std::visit(
+             [&b](const auto& row) {
+               return SameRow(row, std::get<std::decay_t<decltype(row)>>(b));
+             },
+             a);
 }
 
 bool Same(const SmallRowKey& a, const SmallRowKey& b) {
   return a.index() == b.index() &&
-         std::visit([&b](const auto& key) {
-           return SameKey(key, std::get<std::decay_t<decltype(key)>>(b));
-         }, a);
+         std::visit(
+             [&b](const auto& key) {
+               return SameKey(key, std::get<std::decay_t<decltype(key)>>(b));
+             },
+             a);
 }
 
 bool Same(const Command& a, const Command& b) {
   return SameFields(a.request, b.request) && a.body.index() == b.body.index() &&
-         std::visit([&b](const auto& body) {
-           return SameBody(body, std::get<std::decay_t<decltype(body)>>(b.body));
-         }, a.body);
+         std::visit(
+             [&b](const auto& body) {
+               return SameBody(body, std::get<std::decay_t<decltype(body)>>(b.body));
+             },
+             a.body);
 }
 
 uint64_t RandomValues::Number() {
@@ -276,10 +282,9 @@ QueueRecord RandomValues::Queue() {
   for (uint32_t& epoch : record.epochs) epoch = Number32();
   for (uint64_t& count : record.counts) count = Number();
   for (uint64_t& hash : record.hash_by_state) hash = prng_.Next();
-  for (uint64_t* number :
-       {&record.urgent, &record.ttl_count, &record.dedup_count, &record.bytes,
-        &record.total_enqueued, &record.total_deleted, &record.total_timeouts,
-        &record.total_pauses}) {
+  for (uint64_t* number : {&record.urgent, &record.ttl_count, &record.dedup_count, &record.bytes,
+                           &record.total_enqueued, &record.total_deleted, &record.total_timeouts,
+                           &record.total_pauses}) {
     *number = Number();
   }
   return record;
@@ -298,8 +303,8 @@ Outcome RandomValues::AnyOutcome() {
   outcome.session = SessionId(Number());
   for (uint64_t i = prng_.Below(4); i > 0; --i) {
     outcome.items.push_back({static_cast<OutcomeCode>(prng_.Below(18)),
-                             static_cast<JobState>(prng_.Below(kJobStates)),
-                             prng_.Chance(1, 2), JobId(Number()), Time()});
+                             static_cast<JobState>(prng_.Below(kJobStates)), prng_.Chance(1, 2),
+                             JobId(Number()), Time()});
   }
   for (uint64_t i = prng_.Below(3); i > 0; --i) {
     outcome.grants.push_back({AnyJob(JobId(Number())), std::string(Bytes(kQueueNameBytesMax))});
@@ -309,13 +314,20 @@ Outcome RandomValues::AnyOutcome() {
 
 SmallRowKey RandomValues::Key(int kind) {
   switch (kind) {
-    case 0: return GlobalsKey{};
-    case 1: return HolderKey{AnyHolder()};
-    case 2: return NodeFloorKey{NodeId(Number())};
-    case 3: return RequestKey{Number(), Number()};
-    case 4: return SessionKey{SessionId(Number())};
-    case 5: return SessionOutcomeKey{SessionId(Number()), Number()};
-    default: return GraveKey{Set()};
+    case 0:
+      return GlobalsKey{};
+    case 1:
+      return HolderKey{AnyHolder()};
+    case 2:
+      return NodeFloorKey{NodeId(Number())};
+    case 3:
+      return RequestKey{Number(), Number()};
+    case 4:
+      return SessionKey{SessionId(Number())};
+    case 5:
+      return SessionOutcomeKey{SessionId(Number()), Number()};
+    default:
+      return GraveKey{Set()};
   }
 }
 
@@ -324,13 +336,20 @@ SmallRow RandomValues::Row(int kind) {
     return Settings{Number(), Number(), Number(), Number(), Duration()};
   };
   switch (kind) {
-    case 0: return GlobalsRow{Number32(), Number(), Number(), Number(), Time(), settings()};
-    case 1: return HolderRow{prng_.Chance(1, 2), Number()};
-    case 2: return NodeFloorRow{Number()};
-    case 3: return RequestRow{Time(), AnyOutcome()};
-    case 4: return SessionRow{Duration(), Time(), Number()};
-    case 5: return SessionOutcomeRow{AnyOutcome()};
-    default: return GraveRow{Number()};
+    case 0:
+      return GlobalsRow{Number32(), Number(), Number(), Number(), Time(), settings()};
+    case 1:
+      return HolderRow{prng_.Chance(1, 2), Number()};
+    case 2:
+      return NodeFloorRow{Number()};
+    case 3:
+      return RequestRow{Time(), AnyOutcome()};
+    case 4:
+      return SessionRow{Duration(), Time(), Number()};
+    case 5:
+      return SessionOutcomeRow{AnyOutcome()};
+    default:
+      return GraveRow{Number()};
   }
 }
 
@@ -395,28 +414,44 @@ CommandBody RandomValues::Body(size_t kind) {
       for (uint64_t i = prng_.Below(4); i > 0; --i) reserve.queues.push_back(name());
       return reserve;
     }
-    case 2: return ReserveJobCommand{JobId(Number()), AnyHolder(), Duration()};
-    case 3: return DeleteCommand{Leases()};
-    case 4: return DeleteJobCommand{Jobs(), static_cast<ReservedJobs>(prng_.Below(2))};
+    case 2:
+      return ReserveJobCommand{JobId(Number()), AnyHolder(), Duration()};
+    case 3:
+      return DeleteCommand{Leases()};
+    case 4:
+      return DeleteJobCommand{Jobs(), static_cast<ReservedJobs>(prng_.Below(2))};
     case 5:
       return ReleaseCommand{
           Leases(), static_cast<ReleaseMode>(prng_.Below(2)), priority(),
           prng_.Chance(1, 2) ? std::optional<LogDuration>(Duration()) : std::nullopt};
-    case 6: return TouchCommand{Leases(), Duration()};
-    case 7: return BuryCommand{Leases(), priority()};
-    case 8: return ReturnUndeliveredCommand{Leases()};
-    case 9: return KickCommand{name(), Number32(), static_cast<KickFrom>(prng_.Below(3))};
-    case 10: return KickJobsCommand{Jobs()};
+    case 6:
+      return TouchCommand{Leases(), Duration()};
+    case 7:
+      return BuryCommand{Leases(), priority()};
+    case 8:
+      return ReturnUndeliveredCommand{Leases()};
+    case 9:
+      return KickCommand{name(), Number32(), static_cast<KickFrom>(prng_.Below(3))};
+    case 10:
+      return KickJobsCommand{Jobs()};
     case 11:
       return PauseQueueCommand{name(), Duration(), static_cast<Existence>(prng_.Below(2))};
-    case 12: return PurgeQueueCommand{name(), static_cast<uint8_t>(prng_.Below(16))};
-    case 13: return PutQueueOptionsCommand{name(), Options(), kAllQueueOptionFields};
-    case 14: return DeleteQueueCommand{name()};
-    case 15: return CloseHolderCommand{AnyHolder()};
-    case 16: return NodeLostCommand{NodeId(Number()), Number()};
-    case 17: return ExpireCommand{Number32()};
-    case 18: return OpenSessionCommand{Duration()};
-    case 19: return CloseSessionCommand{SessionId(Number())};
+    case 12:
+      return PurgeQueueCommand{name(), static_cast<uint8_t>(prng_.Below(16))};
+    case 13:
+      return PutQueueOptionsCommand{name(), Options(), kAllQueueOptionFields};
+    case 14:
+      return DeleteQueueCommand{name()};
+    case 15:
+      return CloseHolderCommand{AnyHolder()};
+    case 16:
+      return NodeLostCommand{NodeId(Number()), Number()};
+    case 17:
+      return ExpireCommand{Number32()};
+    case 18:
+      return OpenSessionCommand{Duration()};
+    case 19:
+      return CloseSessionCommand{SessionId(Number())};
     default:
       CHECK_EQ(kind, 20u);
       return PutSettingsCommand{{Number(), Number(), Number(), Number(), Duration()}};

@@ -67,20 +67,17 @@ bool ReadJob(ByteReader* in, Job* job) {
   job->buried_reason = static_cast<BuriedReason>(state >> 4);
   if (!in->Fixed8(&low) || !in->Fixed8(&high)) return false;
   const auto fields = static_cast<uint16_t>(low | high << 8);
-  const auto field = [&](JobField bit, auto* v) {
-    return (fields & bit) == 0 || Read(in, v);
-  };
+  const auto field = [&](JobField bit, auto* v) { return (fields & bit) == 0 || Read(in, v); };
   job->expires = LogTime::Never();
-  return Read(in, &job->queue) && Read(in, &job->created) &&
-         Read(in, &job->payload_size_bytes) && in->Fixed64(&job->payload_digest) &&
-         field(kPriority, &job->priority) && field(kDue, &job->due) &&
-         field(kLease, &job->lease) && field(kExpires, &job->expires) &&
-         field(kDelay, &job->delay) && field(kEpoch, &job->epoch) &&
-         field(kToken, &job->token) && field(kAttempts, &job->attempts) &&
-         field(kFailures, &job->failures) && field(kReserves, &job->reserves) &&
-         field(kTimeouts, &job->timeouts) && field(kReleases, &job->releases) &&
-         field(kBuries, &job->buries) && field(kKicks, &job->kicks) &&
-         field(kHolder, &job->holder) && field(kCurrentLease, &job->current_lease) && in->Done();
+  return Read(in, &job->queue) && Read(in, &job->created) && Read(in, &job->payload_size_bytes) &&
+         in->Fixed64(&job->payload_digest) && field(kPriority, &job->priority) &&
+         field(kDue, &job->due) && field(kLease, &job->lease) && field(kExpires, &job->expires) &&
+         field(kDelay, &job->delay) && field(kEpoch, &job->epoch) && field(kToken, &job->token) &&
+         field(kAttempts, &job->attempts) && field(kFailures, &job->failures) &&
+         field(kReserves, &job->reserves) && field(kTimeouts, &job->timeouts) &&
+         field(kReleases, &job->releases) && field(kBuries, &job->buries) &&
+         field(kKicks, &job->kicks) && field(kHolder, &job->holder) &&
+         field(kCurrentLease, &job->current_lease) && in->Done();
 }
 
 // --- Queue rows.
@@ -92,8 +89,7 @@ bool ReadQueue(ByteReader* in, QueueRecord* record) {
   if (!ReadVersion(in) || !ReadFlags(in, kHasOptions, &flags) || !in->Bytes(&name) ||
       !field_codec::ReadOptions(in, kAllQueueOptionFields, &record->options) ||
       !Read(in, &record->created) || !Read(in, &record->paused_until) ||
-      !Read(in, &record->pause) || !Read(in, &record->idle_since) ||
-      !Read(in, &record->deadline)) {
+      !Read(in, &record->pause) || !Read(in, &record->idle_since) || !Read(in, &record->deadline)) {
     return false;
   }
   record->has_options = flags == kHasOptions;
@@ -257,9 +253,9 @@ absl::Status CheckLayoutRow(std::string_view value) {
     return Malformed("layout", value, in);
   }
   if (version == kLayoutVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      "rows have layout version " + std::to_string(version) + ", this build reads version " +
-      std::to_string(kLayoutVersion));
+  return absl::FailedPreconditionError("rows have layout version " + std::to_string(version) +
+                                       ", this build reads version " +
+                                       std::to_string(kLayoutVersion));
 }
 
 std::string EncodeAppliedRow(const AppliedRow& row) {

@@ -29,47 +29,57 @@ void Check(std::string_view bytes, Decode decode, Encode encode) {
 
 SmallRowKey KeyOfKind(int kind) {
   switch (kind) {
-    case 0: return GlobalsKey{};
-    case 1: return HolderKey{};
-    case 2: return NodeFloorKey{};
-    case 3: return RequestKey{};
-    case 4: return SessionKey{};
-    case 5: return SessionOutcomeKey{};
-    default: return GraveKey{};
+    case 0:
+      return GlobalsKey{};
+    case 1:
+      return HolderKey{};
+    case 2:
+      return NodeFloorKey{};
+    case 3:
+      return RequestKey{};
+    case 4:
+      return SessionKey{};
+    case 5:
+      return SessionOutcomeKey{};
+    default:
+      return GraveKey{};
   }
 }
 
 void DecodeKeys(std::string_view bytes) {
-  Check(bytes, [](std::string_view key) { return ParseJobRowKey(kShard, key); },
-        [](JobId job) { return JobRowKey(kShard, job); });
-  Check(bytes, [](std::string_view key) { return ParseQueueRowKey(kShard, key); },
-        [](QueueId queue) { return QueueRowKey(kShard, queue); });
-  Check(bytes, [](std::string_view key) { return ParseSmallRowKey(kShard, key); },
-        [](const SmallRowKey& key) { return SmallRowKeyBytes(kShard, key); });
+  Check(
+      bytes, [](std::string_view key) { return ParseJobRowKey(kShard, key); },
+      [](JobId job) { return JobRowKey(kShard, job); });
+  Check(
+      bytes, [](std::string_view key) { return ParseQueueRowKey(kShard, key); },
+      [](QueueId queue) { return QueueRowKey(kShard, queue); });
+  Check(
+      bytes, [](std::string_view key) { return ParseSmallRowKey(kShard, key); },
+      [](const SmallRowKey& key) { return SmallRowKeyBytes(kShard, key); });
   const SetRef set = {SetKind::kReady, QueueId(1), 0, Holder()};
-  Check(bytes, [&](std::string_view key) { return ParseIndexKey(kShard, set, key); },
-        [&](SetKey place) { return IndexKey(kShard, set, place); });
+  Check(
+      bytes, [&](std::string_view key) { return ParseIndexKey(kShard, set, key); },
+      [&](SetKey place) { return IndexKey(kShard, set, place); });
 }
 
 void DecodeRow(int kind, std::string_view bytes) {
   const SetKey place = {1, 2};
   switch (kind) {
     case 0:
-      return Check(bytes, [](std::string_view row) { return DecodeJobRow(JobId(1), row); },
-                   EncodeJobRow);
+      return Check(
+          bytes, [](std::string_view row) { return DecodeJobRow(JobId(1), row); }, EncodeJobRow);
     case 1:
-      return Check(bytes, [](std::string_view row) { return DecodeQueueRow(QueueId(1), row); },
-                   EncodeQueueRow);
+      return Check(
+          bytes, [](std::string_view row) { return DecodeQueueRow(QueueId(1), row); },
+          EncodeQueueRow);
     case 2:
-      return Check(bytes,
-                   [](std::string_view row) { return DecodeDedupRow(QueueId(1), "k", row); },
-                   EncodeDedupRow);
+      return Check(
+          bytes, [](std::string_view row) { return DecodeDedupRow(QueueId(1), "k", row); },
+          EncodeDedupRow);
     case 3:
-      return Check(bytes,
-                   [&](std::string_view row) {
-                     return DecodeDedupIndexRow(QueueId(1), place, row);
-                   },
-                   [](const DedupRecord& record) { return EncodeDedupIndexRow(record.key); });
+      return Check(
+          bytes, [&](std::string_view row) { return DecodeDedupIndexRow(QueueId(1), place, row); },
+          [](const DedupRecord& record) { return EncodeDedupIndexRow(record.key); });
     case 4:
       return Check(bytes, DecodeAppliedRow, EncodeAppliedRow);
     case 5:
@@ -84,9 +94,9 @@ void DecodeRow(int kind, std::string_view bytes) {
       (void)CheckLayoutRow(bytes);
       return;
     default:
-      return Check(bytes,
-                   [&](std::string_view row) { return DecodeSmallRow(KeyOfKind(kind - 8), row); },
-                   EncodeSmallRow);
+      return Check(
+          bytes, [&](std::string_view row) { return DecodeSmallRow(KeyOfKind(kind - 8), row); },
+          EncodeSmallRow);
   }
 }
 

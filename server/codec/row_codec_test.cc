@@ -87,9 +87,8 @@ TEST(QueueRow, RoundTripsAndIsStrict) {
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_TRUE(Same(*decoded, record)) << i;
     if (i % 50 == 0) {
-      ExpectStrict(row, [](const std::string& bytes) {
-        return DecodeQueueRow(QueueId(1), bytes).status();
-      });
+      ExpectStrict(
+          row, [](const std::string& bytes) { return DecodeQueueRow(QueueId(1), bytes).status(); });
     }
   }
 }
@@ -105,9 +104,8 @@ TEST(SmallRow, EveryKindRoundTripsAndIsStrict) {
       ASSERT_TRUE(decoded.ok()) << decoded.status();
       EXPECT_TRUE(Same(*decoded, row)) << "kind " << kind << " round " << i;
       if (i % 30 == 0) {
-        ExpectStrict(bytes, [&key](const std::string& cut) {
-          return DecodeSmallRow(key, cut).status();
-        });
+        ExpectStrict(bytes,
+                     [&key](const std::string& cut) { return DecodeSmallRow(key, cut).status(); });
       }
     }
   }

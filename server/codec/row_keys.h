@@ -28,8 +28,8 @@ namespace holdfast {
 // What a kMeta row is; the byte after the shard. Numbers are stored, so they are for good. A
 // restart reads the kinds below kDedupByKey into memory; kDedupByKey rows are looked up one by one.
 enum class MetaKind : uint8_t {
-  kLayout = 1,          // the version of the shard's layout
-  kApplied = 2,         // how far the rows have come
+  kLayout = 1,   // the version of the shard's layout
+  kApplied = 2,  // how far the rows have come
   kGlobals = 3,
   kQueue = 4,           // queue id u64
   kHolder = 5,          // node u64, incarnation u64, n u64

@@ -41,8 +41,7 @@ TEST(RowKeys, RangesHoldTheirSetsAndNothingElse) {
 }
 
 TEST(RowKeys, LastSetsHaveAnEnd) {
-  const SetRef last = {SetKind::kHeld, QueueId(), 0,
-                       {NodeId(UINT64_MAX), UINT64_MAX, UINT64_MAX}};
+  const SetRef last = {SetKind::kHeld, QueueId(), 0, {NodeId(UINT64_MAX), UINT64_MAX, UINT64_MAX}};
   const KeyRange range = SetRange(kShard, last, SetKey::Min());
   EXPECT_LT(range.begin, range.end);
   EXPECT_LT(IndexKey(kShard, last, SetKey::Max()), range.end);
@@ -89,9 +88,9 @@ TEST(RowKeys, MalformedKeysAreNamedInHex) {
 
 TEST(RowKeys, SmallRowsOfAKindAreWithinItsRange) {
   RandomValues random(14);
-  const MetaKind kinds[] = {MetaKind::kGlobals,        MetaKind::kHolder,  MetaKind::kNodeFloor,
-                            MetaKind::kRequest,        MetaKind::kSession,
-                            MetaKind::kSessionOutcome, MetaKind::kGrave};
+  const MetaKind kinds[] = {MetaKind::kGlobals, MetaKind::kHolder,  MetaKind::kNodeFloor,
+                            MetaKind::kRequest, MetaKind::kSession, MetaKind::kSessionOutcome,
+                            MetaKind::kGrave};
   for (int i = 0; i < 300; ++i) {
     const int kind = i % RandomValues::kSmallRowKinds;
     const std::string key = SmallRowKeyBytes(kShard, random.Key(kind));

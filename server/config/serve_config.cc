@@ -19,9 +19,7 @@ std::string EnvironmentName(const std::string& flag) {
 
 template <class T>
 CLI::Option* Add(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
-  return app.add_option(flag, value, help)
-      ->envname(EnvironmentName(flag))
-      ->capture_default_str();
+  return app.add_option(flag, value, help)->envname(EnvironmentName(flag))->capture_default_str();
 }
 
 CLI::Validator SyncForm() {
@@ -57,8 +55,8 @@ absl::StatusOr<absl::Duration> ParseSync(const std::string& text) {
       milliseconds >= 1 && milliseconds <= 60'000) {
     return absl::Milliseconds(milliseconds);
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", text, "' is neither 'always' nor 'interval:MS' with MS in [1, 60000]"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text, "' is neither 'always' nor 'interval:MS' with MS in [1, 60000]"));
 }
 
 ParsedServe ParseServe(int argc, const char* const* argv) {

@@ -17,17 +17,17 @@ namespace holdfast {
 
 struct ServeConfig {
   std::string data_dir = "./holdfast-data";
-  uint64_t node_id = 1;                     // [1, 2^63)
-  std::string listen = "127.0.0.1:7400";    // port 0: any free one
-  uint32_t shards = 0;                      // 0: 16, or what the data directory has
-  absl::Duration sync_interval;             // zero: always
-  uint32_t body_bytes_max = 1 << 20;        // [1 KiB, 64 MiB]
+  uint64_t node_id = 1;                      // [1, 2^63)
+  std::string listen = "127.0.0.1:7400";     // port 0: any free one
+  uint32_t shards = 0;                       // 0: 16, or what the data directory has
+  absl::Duration sync_interval;              // zero: always
+  uint32_t body_bytes_max = 1 << 20;         // [1 KiB, 64 MiB]
   uint64_t in_flight_bytes_max = 128 << 20;  // [1 MiB, 64 GiB]
   uint64_t in_flight_commands_max = 100'000;
-  uint64_t unflushed_bytes = 24 << 20;      // [1 MiB, 4 GiB]; a flush begins at this
+  uint64_t unflushed_bytes = 24 << 20;  // [1 MiB, 4 GiB]; a flush begins at this
   uint64_t hot_jobs_max = 400'000;
-  uint32_t loops = 0;                       // 0: one a core, at most 8
-  std::string log_level = "info";           // debug, info, warning, error
+  uint32_t loops = 0;              // 0: one a core, at most 8
+  std::string log_level = "info";  // debug, info, warning, error
 };
 
 struct ParsedServe {

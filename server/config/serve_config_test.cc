@@ -41,13 +41,13 @@ TEST(ServeOptions, FlagWinsOverFileAndFileOverEnvironment) {
 }
 
 TEST(ServeOptions, WrongValuesEndWithTheUsageCode) {
-  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
-           {"--shards", "4097"},
-           {"--node-id", "0"},
-           {"--listen", "nowhere"},
-           {"--sync", "sometimes"},
-           {"--max-body-bytes", "12"},
-           {"--no-such-flag"}}) {
+  for (const std::vector<const char*>& wrong :
+       std::vector<std::vector<const char*>>{{"--shards", "4097"},
+                                             {"--node-id", "0"},
+                                             {"--listen", "nowhere"},
+                                             {"--sync", "sometimes"},
+                                             {"--max-body-bytes", "12"},
+                                             {"--no-such-flag"}}) {
     const ParsedServe parsed = Parse(wrong);
     EXPECT_FALSE(parsed.config.has_value()) << wrong.front();
     EXPECT_EQ(parsed.exit_code, 2) << wrong.front();

@@ -168,9 +168,8 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
   std::unique_ptr<DataDir> dir(new DataDir(path, fd));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return FromErrno(absl::StrCat("lock ", lock));
-    return absl::FailedPreconditionError(
-        absl::StrCat("the data directory ", path, " is in use by another process (", lock,
-                     " is locked)"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the data directory ", path, " is in use by another process (", lock, " is locked)"));
   }
   RETURN_IF_ERROR(dir->LoadOrCreate(wanted));
   return dir;
@@ -188,8 +187,9 @@ absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
   } else {
     if (HoldsFiles(path_)) {
       return absl::FailedPreconditionError(
-          absl::StrCat(path_, " holds files but no identity.json: it is not a data directory of "
-                              "holdfast, or a damaged one. Use an empty directory"));
+          absl::StrCat(path_,
+                       " holds files but no identity.json: it is not a data directory of "
+                       "holdfast, or a damaged one. Use an empty directory"));
     }
     ASSIGN_OR_RETURN(identity_, Draw(wanted));
   }

@@ -25,8 +25,8 @@ namespace holdfast {
 struct Identity {
   std::string cluster_id;  // 32 hexadecimal digits, drawn at first start
   NodeId node;
-  DiskId disk;             // drawn at first start
-  uint32_t shards = 0;     // [1, 4096]
+  DiskId disk;               // drawn at first start
+  uint32_t shards = 0;       // [1, 4096]
   uint64_t incarnation = 0;  // starts so far, this one included
 };
 

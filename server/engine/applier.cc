@@ -59,8 +59,12 @@ absl::Status Applier::Begin() {
                                             entry.term.value(), ": ",
                                             std::string(reader.status().message())));
   }
-  current_.emplace(Current{.entry = std::move(entry), .reader = *std::move(reader),
-                           .command = {}, .decoded = false, .outcomes = {}, .granted = {},
+  current_.emplace(Current{.entry = std::move(entry),
+                           .reader = *std::move(reader),
+                           .command = {},
+                           .decoded = false,
+                           .outcomes = {},
+                           .granted = {},
                            .payloads = {}});
   current_->outcomes.reserve(current_->reader.count());
   return absl::OkStatus();
@@ -74,8 +78,7 @@ absl::StatusOr<bool> Applier::ApplyCommands(Mode mode) {
       current.decoded = true;
     }
     for (;;) {
-      Needs needs =
-          parts_.machine->NeedsOf(current.command.command, current.reader.log_time());
+      Needs needs = parts_.machine->NeedsOf(current.command.command, current.reader.log_time());
       if (needs.empty()) break;
       if (mode == Mode::kAsynchronous) {
         awaiting_ = true;
@@ -91,8 +94,7 @@ absl::StatusOr<bool> Applier::ApplyCommands(Mode mode) {
 
 void Applier::ApplyOne() {
   Current& current = *current_;
-  Outcome outcome =
-      parts_.machine->Apply(current.command.command, current.reader.log_time());
+  Outcome outcome = parts_.machine->Apply(current.command.command, current.reader.log_time());
   if (!outcome.replayed) {
     for (size_t i = 0; i < current.command.payloads.size() && i < outcome.items.size(); ++i) {
       const ItemOutcome& item = outcome.items[i];
@@ -109,9 +111,9 @@ void Applier::ApplyOne() {
 
 PayloadRef Applier::PayloadInMemory(JobId job) const {
   const std::vector<Current::Payload>& fresh = current_->payloads;
-  const auto found = std::lower_bound(
-      fresh.begin(), fresh.end(), job,
-      [](const Current::Payload& payload, JobId id) { return payload.job < id; });
+  const auto found =
+      std::lower_bound(fresh.begin(), fresh.end(), job,
+                       [](const Current::Payload& payload, JobId id) { return payload.job < id; });
   if (found != fresh.end() && found->job == job) return {current_->entry.data, found->bytes};
   return parts_.overlay->FindPayload(job).value_or(PayloadRef());
 }
@@ -148,15 +150,15 @@ absl::Status Applier::FetchNow(const Needs& needs) {
 
 void Applier::Fetch(Needs needs, Purpose purpose) {
   const uint64_t releases = parts_.overlay->releases();
-  parts_.reader->Post([this, needs = std::move(needs), releases, purpose,
-                       snapshot = snapshot_]() mutable {
-    absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
-    snapshot.reset();
-    parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), releases,
-                           purpose]() mutable {
-      Fetched(std::move(loaded), releases, std::move(needs), purpose);
-    });
-  });
+  parts_.reader->Post(
+      [this, needs = std::move(needs), releases, purpose, snapshot = snapshot_]() mutable {
+        absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
+        snapshot.reset();
+        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), releases,
+                               purpose]() mutable {
+          Fetched(std::move(loaded), releases, std::move(needs), purpose);
+        });
+      });
 }
 
 void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs,
@@ -164,8 +166,7 @@ void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs ne
   if (failed_) return;
   if (!loaded.ok()) return Fail(loaded.status());
   Drain();  // so that what the current entry has deleted is left out
-  std::optional<Loaded> current =
-      FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
+  std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
   if (!current.has_value()) return Fetch(std::move(needs), purpose);
   parts_.machine->Load(*std::move(current));
   if (purpose == Purpose::kRefill) {

@@ -26,8 +26,8 @@ class LogClock {
 
   // `last`: log time of the last entry of the leader's log.
   void Start(LogTime last, Reading now) {
-    time_ = std::max(last, LogTime::FromMicros(static_cast<uint64_t>(std::max<int64_t>(
-                               now.wall, 0))));
+    time_ =
+        std::max(last, LogTime::FromMicros(static_cast<uint64_t>(std::max<int64_t>(now.wall, 0))));
     monotonic_ = now.monotonic;
   }
 

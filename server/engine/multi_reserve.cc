@@ -32,16 +32,13 @@ MultiReserve::MultiReserve(ReserveId id, ReserveRequest request, std::vector<Par
 
 template <class Step>
 void MultiReserve::OnHome(Step step) {
-  home_->Post([self = shared_from_this(), step = std::move(step)]() mutable {
-    step(self.get());
-  });
+  home_->Post([self = shared_from_this(), step = std::move(step)]() mutable { step(self.get()); });
 }
 
 void MultiReserve::Start() {
   OnHome([](MultiReserve* self) {
     const absl::Duration wait = std::min(self->request_.wait, absl::Hours(24 * 365));
-    self->deadline_micros_ =
-        self->home_->MonotonicMicros() + absl::ToInt64Microseconds(wait);
+    self->deadline_micros_ = self->home_->MonotonicMicros() + absl::ToInt64Microseconds(wait);
     self->AskOffers();
   });
 }
@@ -60,17 +57,17 @@ void MultiReserve::AskOffers() {
   for (size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].at.loop->Post([self = shared_from_this(), i] {
       const Part& part = self->parts_[i];
-      part.at.shard->AskOffer(part.queues, self->request_.max,
-                              [self, i](absl::StatusOr<Offer> offer) {
-        self->OnHome([i, offer = std::move(offer)](MultiReserve* on_home) mutable {
-          if (offer.ok()) {
-            on_home->offers_[i] = *std::move(offer);
-          } else {
-            on_home->status_.Update(offer.status());
-          }
-          if (--on_home->left_ == 0) on_home->GotOffers();
-        });
-      });
+      part.at.shard->AskOffer(
+          part.queues, self->request_.max, [self, i](absl::StatusOr<Offer> offer) {
+            self->OnHome([i, offer = std::move(offer)](MultiReserve* on_home) mutable {
+              if (offer.ok()) {
+                on_home->offers_[i] = *std::move(offer);
+              } else {
+                on_home->status_.Update(offer.status());
+              }
+              if (--on_home->left_ == 0) on_home->GotOffers();
+            });
+          });
     });
   }
 }
@@ -98,10 +95,8 @@ void MultiReserve::WaitForOffers() {
       WaiterPtr waiter = MakeWaiter(
           self->id_, std::move(request), self->deadline_micros_,
           [self, round](ExecuteResult result) {
-            self->OnHome([round, status = result.status,
-                          code = result.outcome.code](MultiReserve* on_home) {
-              on_home->OfferCame(round, status, code);
-            });
+            self->OnHome([round, status = result.status, code = result.outcome.code](
+                             MultiReserve* on_home) { on_home->OfferCame(round, status, code); });
           });
       waiter->offer_only = true;
       shard->Reserve(std::move(waiter));
@@ -122,9 +117,8 @@ void MultiReserve::OfferCame(uint64_t round, const absl::Status& status, Outcome
 void MultiReserve::EndWaiting() {
   waiting_ = false;
   for (const Part& part : parts_) {
-    part.at.loop->Post([self = shared_from_this(), shard = part.at.shard] {
-      shard->CancelReserve(self->id_);
-    });
+    part.at.loop->Post(
+        [self = shared_from_this(), shard = part.at.shard] { shard->CancelReserve(self->id_); });
   }
 }
 

@@ -65,10 +65,10 @@ class MultiReserve : public std::enable_shared_from_this<MultiReserve> {
   ExecuteDone done_;
   bool cancelled_ = false;
   int64_t deadline_micros_ = 0;
-  uint64_t round_ = 0;       // of waiting
+  uint64_t round_ = 0;  // of waiting
   bool waiting_ = false;
-  size_t left_ = 0;          // answers that are still to come in this step
-  absl::Status status_;      // the first failure of this step
+  size_t left_ = 0;            // answers that are still to come in this step
+  absl::Status status_;        // the first failure of this step
   std::vector<Offer> offers_;  // by part
   ExecuteResult gathered_;
 };

@@ -32,12 +32,14 @@ void NodeEngine::Fatal(const absl::Status& status) {
 }
 
 Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
-  Shard::Options options{.shard = ShardId(shard), .node = options_.node,
-                         .incarnation = options_.incarnation, .machine = {}, .proposer = {}};
+  Shard::Options options{.shard = ShardId(shard),
+                         .node = options_.node,
+                         .incarnation = options_.incarnation,
+                         .machine = {},
+                         .proposer = {}};
   options.machine.shard = ShardId(shard);
   options.machine.shards = options_.shards;
-  options.machine.hot_jobs_max =
-      std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
+  options.machine.hot_jobs_max = std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
   options.overlay_bytes_max = options_.unflushed_bytes_max;
   return options;
 }
@@ -57,30 +59,35 @@ absl::Status NodeEngine::Start() {
     Executor* const loop = loops_[i % loops].get();
     shards_.push_back(std::make_unique<Shard>(
         ShardOptions(i), Shard::Parts{.executor = loop,
-                            .reader = readers_[i % options_.readers].get(),
-                            .store = state_,
-                            .holders = &holders_,
-                            .overlay_bytes = &overlay_bytes_,
-                            .on_fatal = fatal,
-                            .on_dirty =
-                                [this] {
-                                  Flusher* flusher = notes_.load(std::memory_order_acquire);
-                                  if (flusher != nullptr) flusher->Note(overlay_bytes_.load());
-                                },
-                            .on_leading =
-                                [this] {
-                                  absl::MutexLock lock(&mutex_);
-                                  if (starting_ > 0) --starting_;
-                                }}));
+                                      .reader = readers_[i % options_.readers].get(),
+                                      .store = state_,
+                                      .holders = &holders_,
+                                      .overlay_bytes = &overlay_bytes_,
+                                      .on_fatal = fatal,
+                                      .on_dirty =
+                                          [this] {
+                                            Flusher* flusher =
+                                                notes_.load(std::memory_order_acquire);
+                                            if (flusher != nullptr)
+                                              flusher->Note(overlay_bytes_.load());
+                                          },
+                                      .on_leading =
+                                          [this] {
+                                            absl::MutexLock lock(&mutex_);
+                                            if (starting_ > 0) --starting_;
+                                          }}));
     logs_.push_back(make_log_(ShardId(i), loop, log_writer_.get(), shards_.back().get()));
     shards_.back()->AttachLog(logs_.back().get());
     on_loops.push_back({loop, shards_.back().get()});
   }
-  router_ = std::make_unique<Router>(
-      on_loops, &holders_, options_.admission,
-      EngineInfo{.node = options_.node, .disk = options_.disk,
-                 .cluster_id = options_.cluster_id, .shards = options_.shards,
-                 .payload_size_bytes_max = options_.payload_size_bytes_max, .serving = false});
+  router_ =
+      std::make_unique<Router>(on_loops, &holders_, options_.admission,
+                               EngineInfo{.node = options_.node,
+                                          .disk = options_.disk,
+                                          .cluster_id = options_.cluster_id,
+                                          .shards = options_.shards,
+                                          .payload_size_bytes_max = options_.payload_size_bytes_max,
+                                          .serving = false});
   {
     absl::MutexLock lock(&mutex_);
     starting_ = options_.shards;
@@ -93,13 +100,12 @@ absl::Status NodeEngine::Start() {
   };
   {
     absl::MutexLock lock(&mutex_);
-    const bool in_time =
-        mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
+    const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
     if (!failure_.ok()) return failure_;
     if (!in_time) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          starting_, " of ", options_.shards, " shards did not start within ",
-          absl::FormatDuration(options_.start_timeout)));
+      return absl::DeadlineExceededError(
+          absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
+                       absl::FormatDuration(options_.start_timeout)));
     }
   }
   const auto disk_full = [this](const absl::Status& status) {

@@ -50,7 +50,7 @@ class NodeEngine {
     uint32_t loops = 1;    // [1, shards]
     uint32_t readers = 2;  // [1, 64]
     uint32_t payload_size_bytes_max = 0;
-    uint64_t hot_jobs_max = 400'000;      // in memory and flushed, over all shards
+    uint64_t hot_jobs_max = 400'000;          // in memory and flushed, over all shards
     uint64_t unflushed_bytes_max = 48 << 20;  // beyond it nothing is proposed until a flush ends
     absl::Duration start_timeout = absl::Minutes(10);
     LogWriter::Options log;
@@ -61,8 +61,8 @@ class NodeEngine {
     std::function<void(const absl::Status&)> on_disk_full;
   };
   // Makes the log of one shard.
-  using MakeLog = std::function<std::unique_ptr<ReplicatedLog>(ShardId, Executor*, LogWriter*,
-                                                               LogObserver*)>;
+  using MakeLog =
+      std::function<std::unique_ptr<ReplicatedLog>(ShardId, Executor*, LogWriter*, LogObserver*)>;
   // The disk has failed or holds damaged data: the process should say why and end. Called at most
   // once, from any thread; must not call back into the engine.
   using OnFatal = std::function<void(const absl::Status&)>;

@@ -32,11 +32,10 @@ Waiter* Proposer::FindTrying(ReserveId id) {
 
 void Proposer::AddReserve(WaiterPtr waiter) {
   const ReserveRequest& request = waiter->request;
-  ReserveCommand reserve{.queues = {}, .max = request.max, .holder = request.holder,
-                         .lease = request.lease};
+  ReserveCommand reserve{
+      .queues = {}, .max = request.max, .holder = request.holder, .lease = request.lease};
   reserve.queues.assign(request.queues.begin(), request.queues.end());
-  commands_.push_back(
-      EncodeCommand({.request = request.request, .body = std::move(reserve)}));
+  commands_.push_back(EncodeCommand({.request = request.request, .body = std::move(reserve)}));
   bytes_ += EntryCost(commands_.back().size());
   slots_.push_back({.done = nullptr, .permit = {}, .waiter = std::move(waiter)});
 }
@@ -73,8 +72,8 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
     pending_.pop_front();
     bytes_ += EntryCost(next.command.size());
     commands_.push_back(std::move(next.command));
-    slots_.push_back({.done = std::move(next.done), .permit = std::move(next.permit),
-                      .waiter = nullptr});
+    slots_.push_back(
+        {.done = std::move(next.done), .permit = std::move(next.permit), .waiter = nullptr});
     if (next.jobs > 0 && parked_->size() > 0) AddParked(next.queue, next.jobs);
   }
   while (!trying_.empty() && !IsFull(kReserveBytes)) {
@@ -113,7 +112,8 @@ std::vector<Proposer::Slot> Proposer::TakeInFlight() {
 std::vector<Proposer::Slot> Proposer::TakePending() {
   std::vector<Slot> slots;
   for (Submission& submission : pending_) {
-    slots.push_back({.done = std::move(submission.done), .permit = std::move(submission.permit),
+    slots.push_back({.done = std::move(submission.done),
+                     .permit = std::move(submission.permit),
                      .waiter = nullptr});
   }
   pending_.clear();

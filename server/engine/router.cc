@@ -139,8 +139,7 @@ void Router::Split(const RequestIdentity& request, const std::vector<uint32_t>& 
   if (places.empty()) return std::move(done)(ExecuteResult());
   if (places.size() == 1) {
     const auto& [shard, all] = *places.begin();
-    return Submit(shard, EncodeCommand({.request = request, .body = part(all)}),
-                  std::move(done));
+    return Submit(shard, EncodeCommand({.request = request, .body = part(all)}), std::move(done));
   }
   auto gathering = std::make_shared<Gathering>();
   gathering->done = std::move(done);
@@ -151,9 +150,7 @@ void Router::Split(const RequestIdentity& request, const std::vector<uint32_t>& 
   }
   for (const auto& [shard, some] : places) {
     Submit(shard, EncodeCommand({.request = request, .body = part(some)}),
-           [gathering, at = some](ExecuteResult result) {
-             gathering->Add(at, std::move(result));
-           });
+           [gathering, at = some](ExecuteResult result) { gathering->Add(at, std::move(result)); });
   }
 }
 
@@ -178,17 +175,23 @@ void Router::Execute(const Command& command, ExecuteDone done) {
       [&](const auto& body) {
         using Body = std::decay_t<decltype(body)>;
         if constexpr (requires { body.leases; }) {
-          Split(request, ShardsOf(body.leases, shards), [&](const std::vector<size_t>& places) {
-            Body some = body;
-            some.leases = Pick(body.leases, places);
-            return some;
-          }, std::move(done));
+          Split(
+              request, ShardsOf(body.leases, shards),
+              [&](const std::vector<size_t>& places) {
+                Body some = body;
+                some.leases = Pick(body.leases, places);
+                return some;
+              },
+              std::move(done));
         } else if constexpr (requires { body.jobs.front().value(); }) {
-          Split(request, ShardsOf(body.jobs, shards), [&](const std::vector<size_t>& places) {
-            Body some = body;
-            some.jobs = Pick(body.jobs, places);
-            return some;
-          }, std::move(done));
+          Split(
+              request, ShardsOf(body.jobs, shards),
+              [&](const std::vector<size_t>& places) {
+                Body some = body;
+                some.jobs = Pick(body.jobs, places);
+                return some;
+              },
+              std::move(done));
         } else if constexpr (std::is_same_v<Body, ReserveJobCommand>) {
           Submit(ShardOf(body.job), EncodeCommand(command), std::move(done));
         } else if constexpr (requires { body.queue; } && !std::is_same_v<Body, EnqueueCommand>) {

@@ -51,9 +51,7 @@ class Router final : public Engine {
 
  private:
   uint32_t ShardOfQueue(std::string_view queue) const;
-  uint32_t ShardOf(JobId job) const {
-    return static_cast<uint32_t>(job.value() % shards_.size());
-  }
+  uint32_t ShardOf(JobId job) const { return static_cast<uint32_t>(job.value() % shards_.size()); }
   // Admits the submission and posts it to its shard, or refuses it.
   void Send(uint32_t shard, Submission submission);
   void Submit(uint32_t shard, std::string command, ExecuteDone done);

@@ -42,8 +42,7 @@ Shard::~Shard() = default;
 absl::StatusOr<LogPosition> Shard::Restore() {
   CHECK(parts_.executor->IsCurrent());
   const std::shared_ptr<const StateSnapshot> snapshot = parts_.store->Snapshot();
-  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored,
-                   ReadApplied(*snapshot, options_.shard));
+  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored, ReadApplied(*snapshot, options_.shard));
   AppliedRow applied;
   if (stored.has_value()) {
     applied = *stored;
@@ -107,8 +106,8 @@ void Shard::Reserve(WaiterPtr waiter) {
     });
   }
   if (waiters_.size() >= options_.waiters_max) {
-    return std::move(waiter->done)(Refusal(absl::ResourceExhaustedError(absl::StrCat(
-        waiters_.size(), " reserves wait at this shard, the most that may"))));
+    return std::move(waiter->done)(Refusal(absl::ResourceExhaustedError(
+        absl::StrCat(waiters_.size(), " reserves wait at this shard, the most that may"))));
   }
   waiters_.Park(std::move(waiter));
   SetTimer();
@@ -215,8 +214,9 @@ void Shard::OnLeaderStop(const absl::Status& why) {
   // A full disk is refused before anything is written; of every other failure nobody knows.
   const bool certain = absl::IsResourceExhausted(why);
   Refuse(proposer_.TakeInFlight(),
-         certain ? why : absl::UnknownError(absl::StrCat("the outcome is unknown: ",
-                                                         std::string(why.message()))));
+         certain ? why
+                 : absl::UnknownError(
+                       absl::StrCat("the outcome is unknown: ", std::string(why.message()))));
   Refuse(proposer_.TakePending(),
          certain ? why : absl::UnavailableError(std::string(why.message())));
   if (certain) return;  // they may go on waiting for the disk to have room again
@@ -285,8 +285,7 @@ void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<Payload
     return std::move(waiter->done)(NothingReady());
   }
   const bool waits = waiter->request.wait > absl::ZeroDuration() && !waiter->cancelled &&
-                     !draining_ &&
-                     waiter->deadline_micros > parts_.executor->MonotonicMicros();
+                     !draining_ && waiter->deadline_micros > parts_.executor->MonotonicMicros();
   if (outcome.code == OutcomeCode::kNothingReady && waits &&
       waiters_.size() < options_.waiters_max) {
     return waiters_.Park(std::move(waiter));

@@ -24,9 +24,7 @@ QueryResult NotFound(OutcomeCode code, LogTime now) {
   return result;
 }
 
-SetKey KeyOf(const Job& job) {
-  return PlacesOf(job).state_key;
-}
+SetKey KeyOf(const Job& job) { return PlacesOf(job).state_key; }
 
 // The next possible key after `key`.
 SetKey After(SetKey key) {
@@ -60,11 +58,11 @@ void Shard::RunBarriers() {
 
 void Shard::Ask(Query query, QueryDone done) {
   CHECK(parts_.executor->IsCurrent());
-  AfterBarrier([this, query = std::move(query),
-                done = std::move(done)](const absl::Status& status) mutable {
-    if (!status.ok()) return std::move(done)(Failure(status));
-    std::visit([&](const auto& asked) { AnswerQuery(asked, std::move(done)); }, query);
-  });
+  AfterBarrier(
+      [this, query = std::move(query), done = std::move(done)](const absl::Status& status) mutable {
+        if (!status.ok()) return std::move(done)(Failure(status));
+        std::visit([&](const auto& asked) { AnswerQuery(asked, std::move(done)); }, query);
+      });
 }
 
 void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done) {
@@ -116,8 +114,7 @@ void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {
                            done = std::move(done)]() mutable {
       if (!loaded.ok()) return std::move(done)(Failure(loaded.status()));
       applier_->Drain();
-      const std::optional<Loaded> current =
-          FilterLoaded(*std::move(loaded), releases, overlay_);
+      const std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, overlay_);
       // It has changed meanwhile: look again, where the change is.
       if (!current.has_value() || overlay_.IsDirty(query.job)) {
         return AnswerQuery(query, std::move(done));
@@ -147,9 +144,8 @@ void Shard::AnswerQuery(const JobListQuery& query, QueryDone done) {
 // The set's cold members come from the store; those in memory replace or complete them.
 void Shard::ListDurable(JobListQuery query, SetRef set, QueryDone done) {
   const SetKey from = query.after == SetKey() ? SetKey::Min() : After(query.after);
-  parts_.reader->Post([this, query = std::move(query), set, from,
-                       snapshot = applier_->snapshot(), releases = overlay_.releases(),
-                       done = std::move(done)]() mutable {
+  parts_.reader->Post([this, query = std::move(query), set, from, snapshot = applier_->snapshot(),
+                       releases = overlay_.releases(), done = std::move(done)]() mutable {
     Needs needs;
     needs.scans.push_back({.set = set, .from = from, .limit = size_t{query.limit} + 1});
     absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, options_.shard, needs);

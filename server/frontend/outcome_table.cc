@@ -70,19 +70,29 @@ constexpr Answer kTroubleRows[] = {
      "What the node's disk gave back is not what was stored."},
     {Code::kInternal, "INTERNAL_ERROR", "INTERNAL_ERROR", 500, "A defect of Holdfast."},
     {Code::kCancelled, "CALL_CANCELLED", "-", 500, "The caller cancelled the call."},
-    {Code::kDeadlineExceeded, "CALL_DEADLINE_EXCEEDED", "-", 500,
-     "The call's deadline passed."},
+    {Code::kDeadlineExceeded, "CALL_DEADLINE_EXCEEDED", "-", 500, "The call's deadline passed."},
 };
 static_assert(std::size(kTroubleRows) == kTroubles);
 
 // The names in gRPC's documentation, by number.
 constexpr std::string_view kCodeNames[] = {
-    "OK",           "CANCELLED",         "UNKNOWN",
-    "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-    "ALREADY_EXISTS",   "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION", "ABORTED",     "OUT_OF_RANGE",
-    "UNIMPLEMENTED", "INTERNAL",          "UNAVAILABLE",
-    "DATA_LOSS",    "UNAUTHENTICATED",
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 };
 
 // The storage engine's status carries the system's words for its two reasons; the node's own

@@ -21,14 +21,14 @@ namespace holdfast {
 
 // What keeps a request from being carried out, besides its outcome.
 enum class Trouble : uint8_t {
-  kInvalidField = 0,   // a frontend refused a field
-  kOverloaded = 1,     // certainly not executed: a bound of the node
-  kDiskFull = 2,       // certainly not executed
-  kUnavailable = 3,    // certainly not executed: starting, draining, not the leader
+  kInvalidField = 0,  // a frontend refused a field
+  kOverloaded = 1,    // certainly not executed: a bound of the node
+  kDiskFull = 2,      // certainly not executed
+  kUnavailable = 3,   // certainly not executed: starting, draining, not the leader
   kOutcomeUnknown = 4,
   kDataDamaged = 5,
-  kInternal = 6,       // a defect
-  kCancelled = 7,      // by the caller
+  kInternal = 6,   // a defect
+  kCancelled = 7,  // by the caller
   kDeadlineExceeded = 8,
 };
 inline constexpr int kTroubles = 9;

@@ -78,8 +78,7 @@ TEST(OutcomeTable, CertainlyNotExecutedAndUnknownAreToldApart) {
   // Clients repeat a 503 by themselves, so it says that nothing was done.
   for (const Answer& answer : AllAnswers()) {
     if (answer.http != 503) continue;
-    EXPECT_NE(answer.sentence.find("nothing was done"), std::string_view::npos)
-        << answer.sentence;
+    EXPECT_NE(answer.sentence.find("nothing was done"), std::string_view::npos) << answer.sentence;
   }
 }
 

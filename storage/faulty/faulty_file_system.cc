@@ -97,9 +97,8 @@ std::string FaultyFileSystem::Survivor(const Inode& inode, CrashKeeps keeps, Prn
     uint64_t done = 0;
     while (done < bytes.size()) {
       const uint64_t position = change.offset + done;
-      const uint64_t step = keeps == CrashKeeps::kBytes
-                                ? prng->Between(1, kSectorBytes)
-                                : kSectorBytes - position % kSectorBytes;
+      const uint64_t step = keeps == CrashKeeps::kBytes ? prng->Between(1, kSectorBytes)
+                                                        : kSectorBytes - position % kSectorBytes;
       const std::string_view part = bytes.substr(done, step);
       if (prng->Chance(odds, 4)) WriteInto(&contents, position, part);
       done += part.size();
@@ -116,8 +115,8 @@ std::unique_ptr<FaultyFileSystem> FaultyFileSystem::CrashImage(CrashKeeps keeps,
   absl::MutexLock image_lock(&image->mutex_);
   std::map<std::string, InodePointer> names = durable_names_;
   for (const NameChange& change : unsynced_names_) {
-    const bool kept = keeps == CrashKeeps::kEverything ||
-                      (keeps != CrashKeeps::kNothing && prng.Chance(1, 2));
+    const bool kept =
+        keeps == CrashKeeps::kEverything || (keeps != CrashKeeps::kNothing && prng.Chance(1, 2));
     if (!kept) continue;
     if (!change.erased.empty()) names.erase(change.erased);
     if (!change.set.empty()) names[change.set] = change.inode;
@@ -241,8 +240,8 @@ absl::Status FaultyFileSystem::SyncInode(Inode* inode) {
 
 absl::Status FaultyFileSystem::Resize(Inode* inode, Change::Kind kind, uint64_t size) {
   absl::MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(Begin(kind == Change::Kind::kGrow ? FileOperation::kPreallocate
-                                                    : FileOperation::kTruncate));
+  RETURN_IF_ERROR(
+      Begin(kind == Change::Kind::kGrow ? FileOperation::kPreallocate : FileOperation::kTruncate));
   RETURN_IF_ERROR(CheckSpace(*inode, size));
   Change change{kind, size, ""};
   Apply(change, &inode->current);

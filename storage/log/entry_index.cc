@@ -45,9 +45,9 @@ absl::Status EntryIndex::ApplyEntry(const RecordHeader& record, EntryPosition po
   const LogIndex index = record.index;
   const bool impossible = index.value() == UINT64_MAX;
   if (impossible || index < shard.first || index > Next(shard.Last())) {
-    return absl::DataLossError(absl::StrCat(
-        "shard ", record.shard.value(), ": entry ", index.value(), " does not follow entries [",
-        shard.first.value(), ", ", shard.Last().value(), "]"));
+    return absl::DataLossError(absl::StrCat("shard ", record.shard.value(), ": entry ",
+                                            index.value(), " does not follow entries [",
+                                            shard.first.value(), ", ", shard.Last().value(), "]"));
   }
   if (index < shard.held_first) {
     DropAll(&shard);
@@ -69,9 +69,9 @@ absl::Status EntryIndex::ApplyCompact(const RecordHeader& record) {
   const LogIndex through = record.index;
   if (through < shard.first) return absl::OkStatus();
   if (through > shard.Last()) {
-    return absl::DataLossError(absl::StrCat("shard ", record.shard.value(),
-                                            ": compacted through ", through.value(),
-                                            ", but its last entry is ", shard.Last().value()));
+    return absl::DataLossError(absl::StrCat("shard ", record.shard.value(), ": compacted through ",
+                                            through.value(), ", but its last entry is ",
+                                            shard.Last().value()));
   }
   while (shard.held_first <= through) DropFront(&shard);
   shard.first = Next(through);

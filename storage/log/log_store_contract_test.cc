@@ -251,8 +251,8 @@ TEST_P(LogStoreContract, BehavesLikeAModel) {
         model.hard_state = {Term(step), NodeId(prng.Below(3)), LogIndex(model.last())};
         batch.SetHardState(shard, model.hard_state);
       } else {
-        const uint64_t index = choice == 3 ? prng.Between(model.first, model.last() + 1)
-                                           : model.last() + 1;
+        const uint64_t index =
+            choice == 3 ? prng.Between(model.first, model.last() + 1) : model.last() + 1;
         payload.assign(prng.Chance(1, 10) ? prng.Below(5'000) : prng.Below(100),
                        static_cast<char>(prng.Next()));
         model.entries.resize(index - model.first);
@@ -280,8 +280,8 @@ TEST_P(LogStoreContract, ReadersRunBesideTheWriter) {
       const ShardLog found = log().Describe(kA);
       last = found.last.value();
       std::vector<StoredEntry> entries;
-      const absl::Status status = log().ReadEntries(kA, found.first, LogIndex(last + 1), 4'000,
-                                                    &entries);
+      const absl::Status status =
+          log().ReadEntries(kA, found.first, LogIndex(last + 1), 4'000, &entries);
       if (absl::IsOutOfRange(status)) continue;  // compacted meanwhile
       ASSERT_TRUE(status.ok()) << status;
       for (const StoredEntry& entry : entries) {

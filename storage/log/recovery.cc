@@ -13,8 +13,8 @@ namespace holdfast {
 namespace {
 
 absl::Status At(const absl::Status& status, const std::string& path, uint64_t offset) {
-  return absl::Status(status.code(), absl::StrCat("log segment ", path, " at offset ", offset,
-                                                  ": ", std::string(status.message())));
+  return absl::Status(status.code(), absl::StrCat("log segment ", path, " at offset ", offset, ": ",
+                                                  std::string(status.message())));
 }
 
 absl::Status DamageAt(const std::string& what, const std::string& path, uint64_t offset) {
@@ -51,9 +51,9 @@ class Recoverer {
     absl::StatusOr<SegmentHeader> header = SegmentReader::ReadHeader(*segment.file);
     if (!header.ok()) return At(header.status(), segment.path, 0);
     if (header->sequence != sequence) {
-      return DamageAt(absl::StrCat("the header says segment ", header->sequence,
-                                   ", the name says ", sequence),
-                      segment.path, 0);
+      return DamageAt(
+          absl::StrCat("the header says segment ", header->sequence, ", the name says ", sequence),
+          segment.path, 0);
     }
     if (log_.salt.has_value() && *log_.salt != header->salt) {
       return DamageAt("the segment belongs to another log", segment.path, 0);
@@ -96,8 +96,7 @@ class Recoverer {
       }
       const absl::Status applied = Apply(*found, segment, offset, i == 0);
       if (!applied.ok()) return At(applied, segment.path, offset);
-      segment.known_synced =
-          std::max<uint64_t>(segment.known_synced, found->header.synced_bytes);
+      segment.known_synced = std::max<uint64_t>(segment.known_synced, found->header.synced_bytes);
       offset += RecordBytes(found->header.payload_bytes);
       if (found->header.kind == StoredKind::kCheckpoint) segment.known_synced = offset;
       sealed_ = found->header.kind == StoredKind::kSeal;
@@ -171,10 +170,9 @@ class Recoverer {
   absl::Status CheckComplete() const {
     const absl::Status status = log_.index.CheckComplete();
     if (status.ok()) return status;
-    return absl::Status(
-        status.code(),
-        absl::StrCat("log ", directory_, ", segments from ", log_.segments.front().sequence,
-                     " on: ", std::string(status.message())));
+    return absl::Status(status.code(), absl::StrCat("log ", directory_, ", segments from ",
+                                                    log_.segments.front().sequence,
+                                                    " on: ", std::string(status.message())));
   }
 
   FileSystem* const files_;

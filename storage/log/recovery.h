@@ -37,13 +37,13 @@ struct RecoveredSegment {
   std::string path;
   std::shared_ptr<File> file;
   uint64_t file_bytes = 0;
-  uint64_t end = 0;          // bytes that count
+  uint64_t end = 0;           // bytes that count
   uint64_t known_synced = 0;  // of `end`, as the records say
 };
 
 struct RecoveredLog {
   EntryIndex index;
-  std::optional<uint64_t> salt;  // unset: there is no log yet
+  std::optional<uint64_t> salt;            // unset: there is no log yet
   std::vector<RecoveredSegment> segments;  // ascending, without gaps
   // Files before a gap that nothing needs: freed, and their removal was not durable.
   std::vector<RecoveredSegment> leftovers;

@@ -33,10 +33,10 @@ size_t SegmentPool::Find(uint64_t capacity_bytes, const std::vector<bool>& used)
   size_t best = SIZE_MAX;
   for (size_t i = 0; i < spares_.size(); ++i) {
     if (used[i] || spares_[i].capacity_bytes < capacity_bytes) continue;
-    const bool better =
-        best == SIZE_MAX || spares_[i].capacity_bytes < spares_[best].capacity_bytes ||
-        (spares_[i].capacity_bytes == spares_[best].capacity_bytes &&
-         spares_[i].overwritten_bytes > spares_[best].overwritten_bytes);
+    const bool better = best == SIZE_MAX ||
+                        spares_[i].capacity_bytes < spares_[best].capacity_bytes ||
+                        (spares_[i].capacity_bytes == spares_[best].capacity_bytes &&
+                         spares_[i].overwritten_bytes > spares_[best].overwritten_bytes);
     if (better) best = i;
   }
   return best;
@@ -50,10 +50,9 @@ absl::Status SegmentPool::Create(uint64_t capacity_bytes) {
     file.reset();
     // The first error is the one to tell.
     files_->Remove(path).IgnoreError();
-    return absl::Status(allocated.code(),
-                        absl::StrCat("preallocating ", capacity_bytes,
-                                     " bytes for the next log segment: ",
-                                     std::string(allocated.message())));
+    return absl::Status(allocated.code(), absl::StrCat("preallocating ", capacity_bytes,
+                                                       " bytes for the next log segment: ",
+                                                       std::string(allocated.message())));
   }
   spares_.push_back({path, std::move(file), capacity_bytes, 0});
   return absl::OkStatus();

@@ -37,9 +37,9 @@ class BufferedReader {
 // What is at one place.
 struct RecordFound {
   bool valid = false;
-  std::string problem;   // why not
-  RecordHeader header;   // if valid
-  std::string payload;   // if valid and not an entry
+  std::string problem;  // why not
+  RecordHeader header;  // if valid
+  std::string payload;  // if valid and not an entry
 };
 
 // A record that proves that an earlier place had been synced.

@@ -159,8 +159,7 @@ class BitFlipTest : public ::testing::Test {
     // Found while reading: then it must have been told, and the server must have stopped.
     (*server)->process().Signal(SIGTERM);
     const auto exit = (*server)->process().Wait(kTimeout);
-    EXPECT_TRUE(exit.ok() && (exit->signalled || exit->code != 0))
-        << place << ": " << trouble;
+    EXPECT_TRUE(exit.ok() && (exit->signalled || exit->code != 0)) << place << ": " << trouble;
     EXPECT_TRUE(NamesPlace((*server)->process().Log(), target))
         << place << " is not named in: " << (*server)->process().Log();
     return "refused when read";

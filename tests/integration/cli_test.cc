@@ -115,7 +115,7 @@ TEST_F(Cli, TakesAJobThroughItsLife) {
 
 TEST_F(Cli, ManagesQueues) {
   ExpectSays(Run({"queue", "set", "q", "--max-attempts", "3", "--backoff-min", "2s"}), 0,
-              "backoff: 2s to 1h");
+             "backoff: 2s to 1h");
   ExpectSays(Run({"queue", "set", "q", "--backoff-max", "1m"}), 0, "max attempts: 3");
   ExpectSays(Run({"queue", "set", "q"}), 2, "something to set");
   EXPECT_EQ(Run({"enqueue", "q", "x", "--count", "5"}).exit, 0);
@@ -148,9 +148,9 @@ TEST_F(Cli, RefusesWrongArgumentsWithWhatIsWrong) {
 
 TEST_F(Cli, SaysThatNobodyAnswers) {
   ExpectSays(Run({"--timeout", "1s", "queue", "list"}, "127.0.0.1:1"), 4, "127.0.0.1:1");
-  ExpectSays(Run({"work", "q", "--give-up", "1s", "--idle-exit", "1ms", "--", "true"},
-                  "127.0.0.1:1"),
-              4, "trying again");
+  ExpectSays(
+      Run({"work", "q", "--give-up", "1s", "--idle-exit", "1ms", "--", "true"}, "127.0.0.1:1"), 4,
+      "trying again");
 }
 
 TEST_F(Cli, TakesTheEndpointBeforeAndAfterTheCommand) {
@@ -186,7 +186,7 @@ TEST_F(Cli, WorkRunsItsCommandForEachJob) {
   const std::string out = directory_.path() + "/out";
   const std::string script = "read line; echo $line $HOLDFAST_JOB_ID >> " + out;
   ExpectSays(Run({"work", "q", "--parallel", "4", "--max-jobs", "200", "--", "sh", "-c", script}),
-              0, "200 done, 0 failed");
+             0, "200 done, 0 failed");
   std::ifstream file(out);
   std::set<std::string> seen;
   for (std::string line; std::getline(file, line);) seen.insert(line);
@@ -197,8 +197,7 @@ TEST_F(Cli, WorkRunsItsCommandForEachJob) {
 TEST_F(Cli, WorkLeavesAFailingJobToTheRetryPolicy) {
   Run({"queue", "set", "q", "--max-attempts", "2", "--backoff-min", "10ms"});
   Run({"enqueue", "q", "x"});
-  ExpectSays(Run({"work", "q", "--max-jobs", "2", "--", "sh", "-c", "exit 7"}), 0,
-              "exit code 7");
+  ExpectSays(Run({"work", "q", "--max-jobs", "2", "--", "sh", "-c", "exit 7"}), 0, "exit code 7");
   ExpectSays(Run({"peek", "q", "--state", "buried"}), 0, "attempts_exhausted");
 }
 
@@ -226,8 +225,8 @@ TEST_F(Cli, WorkEndsTheCommandOfACancelledJob) {
 TEST_F(Cli, WorkStopsAfterItsRunningCommand) {
   const std::string fifo = directory_.path() + "/go";
   Run({"enqueue", "q", "x", "--count", "3"});
-  const auto worker = Begin({"work", "q", "--", "sh", "-c",
-                             "until test -e " + fifo + "; do sleep 0.05; done"});
+  const auto worker =
+      Begin({"work", "q", "--", "sh", "-c", "until test -e " + fifo + "; do sleep 0.05; done"});
   Await("q", "reserved", 1);
   worker->Signal(SIGTERM);
   Write("go", "");
@@ -253,16 +252,16 @@ TEST_F(Cli, LinesSurviveAKilledServerWithoutLossOrDouble) {
   Await("q", "ready", 1);
   server_->process().Kill();
   EXPECT_TRUE(enqueue->Running());
-  const auto again = Process::Start({.command = {binary_, "serve", "--data-dir",
-                                                 directory_.path() + "/data", "--listen",
-                                                 server_->address()},
-                                     .environment = {},
-                                     .log_path = directory_.path() + "/server.log"});
+  const auto again =
+      Process::Start({.command = {binary_, "serve", "--data-dir", directory_.path() + "/data",
+                                  "--listen", server_->address()},
+                      .environment = {},
+                      .log_path = directory_.path() + "/server.log"});
   ASSERT_TRUE(again.ok());
   ExpectSays(End(enqueue.get()), 0, absl::StrCat(kLines, " jobs enqueued"));
   EXPECT_EQ(Count("q", "ready"), static_cast<uint64_t>(kLines));
-  const Said listed = Run({"--timeout", "60s", "jobs", "list", "q", "--limit", "400000",
-                           "--bodies"});
+  const Said listed =
+      Run({"--timeout", "60s", "jobs", "list", "q", "--limit", "400000", "--bodies"});
   std::set<std::string> bodies;
   for (const auto line : absl::StrSplit(listed.text, '\n')) {
     if (line.substr(0, 4) != "body") continue;

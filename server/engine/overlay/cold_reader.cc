@@ -24,8 +24,7 @@ absl::Status MultiGetJobs(const StateSnapshot& snapshot, Table table, ShardId sh
                           absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) {
   std::vector<uint32_t> order(jobs.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](uint32_t a, uint32_t b) { return jobs[a] < jobs[b]; });
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return jobs[a] < jobs[b]; });
   std::vector<std::string> keys;
   keys.reserve(jobs.size());
   for (const uint32_t i : order) keys.push_back(JobRowKey(shard, jobs[i]));
@@ -41,16 +40,16 @@ absl::StatusOr<std::vector<std::optional<Job>>> ReadJobs(const StateSnapshot& sn
                                                          absl::Span<const JobId> ids) {
   std::vector<std::optional<Job>> jobs(ids.size());
   absl::Status error;
-  RETURN_IF_ERROR(MultiGetJobs(
-      snapshot, Table::kJob, shard, ids, [&](size_t i, std::optional<std::string_view> value) {
-        if (!value.has_value()) return;
-        absl::StatusOr<Job> job = DecodeJobRow(ids[i], *value);
-        if (job.ok()) {
-          jobs[i] = *job;
-        } else {
-          error = RowError(job.status(), "kJob", JobRowKey(shard, ids[i]));
-        }
-      }));
+  RETURN_IF_ERROR(MultiGetJobs(snapshot, Table::kJob, shard, ids,
+                               [&](size_t i, std::optional<std::string_view> value) {
+                                 if (!value.has_value()) return;
+                                 absl::StatusOr<Job> job = DecodeJobRow(ids[i], *value);
+                                 if (job.ok()) {
+                                   jobs[i] = *job;
+                                 } else {
+                                   error = RowError(job.status(), "kJob", JobRowKey(shard, ids[i]));
+                                 }
+                               }));
   RETURN_IF_ERROR(error);
   return jobs;
 }
@@ -93,11 +92,11 @@ absl::StatusOr<std::vector<SetKey>> ScanPlaces(const StateSnapshot& snapshot, Sh
   std::string begin = range.begin;
   out->exhausted = false;
   while (!out->exhausted && places.size() < need.limit) {
-    const ScanRange rows = {.begin = begin,
-                            .end = range.end,
-                            .rows_max = std::min<uint64_t>(need.limit - places.size(),
-                                                           kRowsPerScan),
-                            .bytes_max = kScanBytesMax};
+    const ScanRange rows = {
+        .begin = begin,
+        .end = range.end,
+        .rows_max = std::min<uint64_t>(need.limit - places.size(), kRowsPerScan),
+        .bytes_max = kScanBytesMax};
     const auto visit = [&](std::string_view key, std::string_view value) {
       absl::StatusOr<SetKey> place = ParseIndexKey(shard, need.set, key);
       if (place.ok() && need.set.kind == SetKind::kDedup) {
@@ -125,8 +124,8 @@ absl::StatusOr<std::vector<SetKey>> ScanPlaces(const StateSnapshot& snapshot, Sh
 
 absl::Status FetchScan(const StateSnapshot& snapshot, ShardId shard, const Needs::Scan& need,
                        Loaded* loaded) {
-  Loaded::Scan scan = {.set = need.set, .from = need.from, .jobs = {}, .dedups = {},
-                       .exhausted = false, .last = {}};
+  Loaded::Scan scan = {
+      .set = need.set, .from = need.from, .jobs = {}, .dedups = {}, .exhausted = false, .last = {}};
   ASSIGN_OR_RETURN(const std::vector<SetKey> places, ScanPlaces(snapshot, shard, need, &scan));
   if (!places.empty()) scan.last = places.back();
   if (need.set.kind != SetKind::kDedup) {
@@ -229,15 +228,14 @@ absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapsh
   std::vector<PayloadRef> payloads(queries.size());
   absl::Status error;
   RETURN_IF_ERROR(MultiGetJobs(
-      snapshot, Table::kPayload, shard, ids,
-      [&](size_t i, std::optional<std::string_view> value) {
+      snapshot, Table::kPayload, shard, ids, [&](size_t i, std::optional<std::string_view> value) {
         if (!error.ok()) return;
         const PayloadQuery& query = queries[i];
         if (!value.has_value()) {
           error = PayloadError(query.job, "there is none");
         } else if (value->size() != query.size_bytes) {
-          error = PayloadError(query.job, "has " + std::to_string(value->size()) +
-                                              " bytes, not " + std::to_string(query.size_bytes));
+          error = PayloadError(query.job, "has " + std::to_string(value->size()) + " bytes, not " +
+                                              std::to_string(query.size_bytes));
         } else if (PayloadDigest(*value) != query.digest) {
           error = PayloadError(query.job, "does not have the digest it was enqueued with");
         } else {
@@ -254,10 +252,8 @@ absl::StatusOr<std::optional<AppliedRow>> ReadApplied(const StateSnapshot& snaps
                                                       ShardId shard) {
   const std::string layout_key = LayoutKey(shard);
   const std::string applied_key = AppliedKey(shard);
-  ASSIGN_OR_RETURN(const std::optional<std::string> layout,
-                   snapshot.Get(Table::kMeta, layout_key));
-  ASSIGN_OR_RETURN(const std::optional<std::string> value,
-                   snapshot.Get(Table::kMeta, applied_key));
+  ASSIGN_OR_RETURN(const std::optional<std::string> layout, snapshot.Get(Table::kMeta, layout_key));
+  ASSIGN_OR_RETURN(const std::optional<std::string> value, snapshot.Get(Table::kMeta, applied_key));
   if (layout.has_value() != value.has_value()) {
     return RowError(absl::DataLossError("one of layout and applied rows is missing"), "kMeta",
                     layout.has_value() ? applied_key : layout_key);
@@ -288,8 +284,7 @@ absl::Status ReadRecords(const StateSnapshot& snapshot, ShardId shard,
     row(small, *decoded);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(
-      ForEachRow(snapshot, Table::kMeta, MetaRange(shard, MetaKind::kQueue), on_queue));
+  RETURN_IF_ERROR(ForEachRow(snapshot, Table::kMeta, MetaRange(shard, MetaKind::kQueue), on_queue));
   for (const MetaKind kind :
        {MetaKind::kGlobals, MetaKind::kHolder, MetaKind::kNodeFloor, MetaKind::kRequest,
         MetaKind::kSession, MetaKind::kSessionOutcome, MetaKind::kGrave}) {

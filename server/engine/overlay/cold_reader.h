@@ -40,8 +40,7 @@
 namespace holdfast {
 
 // All of `needs`, as the snapshot has it. A scan visits at most its `limit` durable members.
-absl::StatusOr<Loaded> FetchNeeds(const StateSnapshot& snapshot, ShardId shard,
-                                  const Needs& needs);
+absl::StatusOr<Loaded> FetchNeeds(const StateSnapshot& snapshot, ShardId shard, const Needs& needs);
 
 // `loaded` without the jobs and dedup entries that are dirty in `overlay`; those that are asked
 // for by name and deleted in `overlay` become absent ones. nullopt if a generation was released
@@ -63,8 +62,7 @@ absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapsh
 
 // How far the shard's rows have come; nullopt if the shard has none. FailedPrecondition if their
 // layout is not one that this build reads.
-absl::StatusOr<std::optional<AppliedRow>> ReadApplied(const StateSnapshot& snapshot,
-                                                      ShardId shard);
+absl::StatusOr<std::optional<AppliedRow>> ReadApplied(const StateSnapshot& snapshot, ShardId shard);
 // All rows but jobs and dedup entries, for Machine::Restore: queues first, in order of ids, then
 // the small rows.
 absl::Status ReadRecords(const StateSnapshot& snapshot, ShardId shard,

@@ -40,8 +40,7 @@ std::optional<PayloadRef> DirtyOverlay::FindPayload(JobId id) const {
 }
 
 bool DirtyOverlay::IsDirty(JobId id) const {
-  return active_->FindJob(id) != nullptr ||
-         (frozen_ != nullptr && frozen_->FindJob(id) != nullptr);
+  return active_->FindJob(id) != nullptr || (frozen_ != nullptr && frozen_->FindJob(id) != nullptr);
 }
 
 bool DirtyOverlay::IsDirty(QueueId queue, std::string_view key) const {

@@ -56,8 +56,7 @@ Rows RowsOf(const Model& model) {
   for (const auto& [key, record] : model.dedups) {
     rows[{Table::kMeta, DedupRowKey(kShard, key.first, key.second)}] = EncodeDedupRow(record);
     const SetRef set = {SetKind::kDedup, key.first, 0, Holder()};
-    rows[{Table::kIndex,
-          IndexKey(kShard, set, {record.expires.micros(), record.job.value()})}] =
+    rows[{Table::kIndex, IndexKey(kShard, set, {record.expires.micros(), record.job.value()})}] =
         EncodeDedupIndexRow(key.second);
   }
   for (const auto& [id, record] : model.queues) {
@@ -73,8 +72,8 @@ Rows RowsOf(const StateSnapshot& snapshot) {
   Rows rows;
   const KeyRange range = ShardRange(kShard);
   for (const Table table : kAllTables) {
-    const ScanRange all = {.begin = range.begin, .end = range.end, .rows_max = 1'000'000,
-                           .bytes_max = UINT64_MAX};
+    const ScanRange all = {
+        .begin = range.begin, .end = range.end, .rows_max = 1'000'000, .bytes_max = UINT64_MAX};
     const auto end = snapshot.Scan(table, all, [&](std::string_view key, std::string_view value) {
       rows[{table, std::string(key)}] = value;
       return true;
@@ -240,8 +239,10 @@ class FlushModelTest : public ::testing::Test {
   void BeginFetch() {
     fetch_ = Needs();
     const auto kind = static_cast<SetKind>(prng_.Below(7));
-    const SetRef set = {kind, QueueId(1 + prng_.Below(kQueues)),
-                        static_cast<uint32_t>(prng_.Below(2)), {NodeId(1), 1, prng_.Below(3)}};
+    const SetRef set = {kind,
+                        QueueId(1 + prng_.Below(kQueues)),
+                        static_cast<uint32_t>(prng_.Below(2)),
+                        {NodeId(1), 1, prng_.Below(3)}};
     fetch_->scans.push_back({set, {prng_.Below(20), 0}, 1 + prng_.Below(10)});
     for (int i = 0; i < 5; ++i) {
       fetch_->jobs.push_back(JobId(prng_.Below(next_) * kShards + kShard.value()));

@@ -34,9 +34,7 @@ void SetDedupKey(std::string* out, QueueId queue, std::string_view key) {
   out->append(key);
 }
 
-SetKey PlaceOf(const DedupRecord& record) {
-  return {record.expires.micros(), record.job.value()};
-}
+SetKey PlaceOf(const DedupRecord& record) { return {record.expires.micros(), record.job.value()}; }
 
 }  // namespace
 
@@ -115,8 +113,8 @@ void Generation::CopyOutIfWasteful(uint32_t buffer) {
   jobs_.ForRange(first, last, [&](uint64_t sequence, DirtyJob* job) {
     if (job->payload.buffer != buffer) return;
     const PayloadSlice old = job->payload;
-    job->payload = payloads_.Attach(copy, std::string_view(*copy).substr(offset, old.size),
-                                    sequence);
+    job->payload =
+        payloads_.Attach(copy, std::string_view(*copy).substr(offset, old.size), sequence);
     offset += old.size;
     payloads_.Drop(old);
   });

@@ -12,13 +12,13 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_ENQUEUE_STREAM_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_ENQUEUE_STREAM_H_
 
+#include <google/protobuf/arena.h>
+#include <grpcpp/support/server_callback.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
-
-#include <google/protobuf/arena.h>
-#include <grpcpp/support/server_callback.h>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"

@@ -5,12 +5,12 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_FAILURE_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_FAILURE_H_
 
+#include <grpcpp/support/status.h>
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <grpcpp/support/status.h>
 
 #include "absl/time/time.h"
 #include "proto/google/rpc/status.pb.h"
@@ -33,10 +33,10 @@ inline Violation MakeViolation(std::string field, std::string description) {
 }
 
 struct Failure {
-  const Answer* answer = nullptr;  // not ok()
-  std::string message = {};        // empty: the answer's sentence
+  const Answer* answer = nullptr;   // not ok()
+  std::string message = {};         // empty: the answer's sentence
   absl::Duration retry_after = {};  // zero: no google.rpc.RetryInfo
-  std::string field = {};          // of a kInvalidField: the path; else empty
+  std::string field = {};           // of a kInvalidField: the path; else empty
 
   // As the status of a call, details in its trailers.
   grpc::Status ToGrpc() const;

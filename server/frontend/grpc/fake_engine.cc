@@ -93,8 +93,7 @@ void FakeEngine::AddGrant(std::string_view queue, uint64_t id, std::string_view 
   out->payloads.push_back(MakePayload(body));
 }
 
-void FakeEngine::Grant(std::string_view queue,
-                       std::vector<std::pair<uint64_t, std::string>> jobs) {
+void FakeEngine::Grant(std::string_view queue, std::vector<std::pair<uint64_t, std::string>> jobs) {
   ExecuteResult result;
   for (const auto& [id, body] : jobs) AddGrant(queue, id, body, &result);
   AnswerReserve(queue, std::move(result));
@@ -180,8 +179,7 @@ void FakeEngine::Receive(std::string bytes, ExecuteDone done) {
   CHECK(DecodeCommand(received->bytes, &received->decoded).ok());
   const DecodedCommand* decoded = &received->decoded;
   absl::MutexLock lock(&mutex_);
-  if (const auto* back =
-          std::get_if<ReturnUndeliveredCommand>(&decoded->command.body)) {
+  if (const auto* back = std::get_if<ReturnUndeliveredCommand>(&decoded->command.body)) {
     undelivered_.insert(undelivered_.end(), back->leases.begin(), back->leases.end());
   }
   received_.push_back(std::move(received));

@@ -1,13 +1,13 @@
 #include "server/frontend/grpc/grpc_server.h"
 
-#include <algorithm>
-#include <string>
-#include <utility>
-
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/payload_codec.h"
@@ -69,8 +69,8 @@ void GrpcServer::Listen(grpc::ServerBuilder* builder) {
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               Engine* engine) {
   if (options.body_bytes_max > kBodyBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat("the body limit ", options.body_bytes_max,
-                                                   " is more than ", kBodyBytesMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the body limit ", options.body_bytes_max, " is more than ", kBodyBytesMax));
   }
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -7,11 +7,11 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_GRPC_SERVER_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_GRPC_SERVER_H_
 
+#include <grpcpp/server.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
-
-#include <grpcpp/server.h>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"

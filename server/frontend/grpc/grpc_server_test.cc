@@ -2,6 +2,9 @@
 
 #include "server/frontend/grpc/grpc_server.h"
 
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,9 +12,6 @@
 #include <tuple>
 #include <variant>
 #include <vector>
-
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -70,8 +70,7 @@ std::string Reason(const google::rpc::Status& status) {
 }
 std::string Reason(const grpc::Status& status) { return Reason(Details(status)); }
 
-void AddLease(google::protobuf::RepeatedPtrField<v1::Lease>* leases, uint64_t id,
-              uint64_t token) {
+void AddLease(google::protobuf::RepeatedPtrField<v1::Lease>* leases, uint64_t id, uint64_t token) {
   auto* lease = leases->Add();
   lease->set_job_id(id);
   lease->set_token(token);
@@ -324,8 +323,7 @@ TEST_F(GrpcServerTest, CancelledReserveIsTakenOutOfTheEngine) {
     engine_.WaitForReserves(1);
     context.TryCancel();
   });
-  EXPECT_EQ(stub_->Reserve(&context, request, &response).error_code(),
-            grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(stub_->Reserve(&context, request, &response).error_code(), grpc::StatusCode::CANCELLED);
   canceller.join();
   engine_.WaitForReserves(0);
 }
@@ -354,8 +352,7 @@ TEST_F(GrpcServerTest, JobsGrantedToACancelledReserveAreReturned) {
     engine_.Grant("a", {{5, "x"}});  // on its way when the cancellation comes
     context.TryCancel();
   });
-  EXPECT_EQ(stub_->Reserve(&context, request, &response).error_code(),
-            grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(stub_->Reserve(&context, request, &response).error_code(), grpc::StatusCode::CANCELLED);
   canceller.join();
   // The server learns of it before anything that the client sends afterwards on the connection.
   v1::NodeInfo info;
@@ -373,8 +370,7 @@ TEST_F(GrpcServerTest, JobsThatDoNotFitOneAnswerAreReturned) {
   request.set_max_jobs(4);
   request.mutable_wait()->set_seconds(60);
   const std::string mib(1 << 20, 'x');
-  std::thread granter(
-      [&] { engine_.Grant("a", {{1, mib}, {2, mib}, {3, mib}, {4, mib}}); });
+  std::thread granter([&] { engine_.Grant("a", {{1, mib}, {2, mib}, {3, mib}, {4, mib}}); });
   v1::ReserveResponse response;
   grpc::ClientContext context;
   ASSERT_TRUE(stub_->Reserve(&context, request, &response).ok());
@@ -527,8 +523,7 @@ TEST_F(GrpcServerTest, UpdateQueueSetsExactlyTheNamedOptions) {
   {
     grpc::ClientContext context;
     const grpc::Status status = stub_->UpdateQueue(&context, request, &queue);
-    EXPECT_EQ(status.error_message(),
-              "update_mask.paths[0]: \"counts\" is no option of a queue.");
+    EXPECT_EQ(status.error_message(), "update_mask.paths[0]: \"counts\" is no option of a queue.");
   }
 }
 

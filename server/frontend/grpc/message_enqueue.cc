@@ -19,21 +19,21 @@ constexpr size_t kJobBytesHint = 48;
 Violation CheckAttributes(const v1::JobSpec& job, PayloadView* payload) {
   const auto& attributes = job.attributes();
   if (attributes.size() > kAttributesMax) {
-    return MakeViolation("attributes", absl::StrCat("has ", attributes.size(),
-                                                    " pairs, more than ", kAttributesMax));
+    return MakeViolation("attributes", absl::StrCat("has ", attributes.size(), " pairs, more than ",
+                                                    kAttributesMax));
   }
   size_t bytes = 0;
   for (const auto& [name, value] : attributes) {
     if (name.empty() || name.size() > 255) {
-      return MakeViolation("attributes", absl::StrCat("has a key of ", name.size(),
-                                                      " bytes, outside of 1..255"));
+      return MakeViolation("attributes",
+                           absl::StrCat("has a key of ", name.size(), " bytes, outside of 1..255"));
     }
     bytes += name.size() + value.size();
     payload->attributes.push_back({name, value});
   }
   if (bytes > kAttributeBytesMax) {
-    return MakeViolation("attributes", absl::StrCat("has ", bytes, " bytes, more than ",
-                                                    kAttributeBytesMax));
+    return MakeViolation("attributes",
+                         absl::StrCat("has ", bytes, " bytes, more than ", kAttributeBytesMax));
   }
   // A map has no order; equal jobs shall be equal bytes.
   std::sort(payload->attributes.begin(), payload->attributes.end(),
@@ -44,8 +44,8 @@ Violation CheckAttributes(const v1::JobSpec& job, PayloadView* payload) {
 Violation CheckJob(const v1::JobSpec& job, size_t body_bytes_max, JobSpec* spec,
                    PayloadView* payload) {
   if (job.body().size() > body_bytes_max) {
-    return MakeViolation("body", absl::StrCat("has ", job.body().size(), " bytes, more than ",
-                                              body_bytes_max));
+    return MakeViolation(
+        "body", absl::StrCat("has ", job.body().size(), " bytes, more than ", body_bytes_max));
   }
   payload->body = job.body();
   if (!job.attributes().empty()) {

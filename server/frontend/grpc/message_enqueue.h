@@ -5,11 +5,11 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_ENQUEUE_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_ENQUEUE_H_
 
+#include <google/protobuf/repeated_field.h>
+
 #include <cstddef>
 #include <optional>
 #include <string>
-
-#include <google/protobuf/repeated_field.h>
 
 #include "proto/holdfast/v1/enqueue.pb.h"
 #include "queue/outcome.h"

@@ -5,11 +5,11 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_JOB_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_JOB_H_
 
-#include <cstdint>
-#include <string_view>
-
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/timestamp.pb.h>
+
+#include <cstdint>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "base/types.h"
@@ -27,9 +27,9 @@ v1::JobState ToMessage(JobState state);
 
 // Which parts of a job a message carries besides the record.
 enum class JobParts : uint8_t {
-  kRecord = 0,              // JOB_VIEW_BASIC
-  kRecordAndPayload = 1,    // JOB_VIEW_FULL
-  kHandOut = 2,             // with payload, without counters: Reserve and Work
+  kRecord = 0,            // JOB_VIEW_BASIC
+  kRecordAndPayload = 1,  // JOB_VIEW_FULL
+  kHandOut = 2,           // with payload, without counters: Reserve and Work
 };
 
 // DataLoss if the payload cannot be decoded; then `out` is incomplete.

@@ -77,8 +77,7 @@ Violation SetOptions(const v1::Queue& queue, QueueOptions* out) {
     return violation;
   }
   if (auto violation = SetRetryPolicy(queue.retry_policy(), &out->retry)) return violation;
-  if (auto violation =
-          SetSpan("queue.ttl", queue.has_ttl(), queue.ttl(), kTtlRange, &out->ttl)) {
+  if (auto violation = SetSpan("queue.ttl", queue.has_ttl(), queue.ttl(), kTtlRange, &out->ttl)) {
     return violation;
   }
   if (queue.expiry_action() < v1::EXPIRY_ACTION_UNSPECIFIED ||
@@ -105,8 +104,8 @@ Violation SetOptions(const v1::Queue& queue, QueueOptions* out) {
                  kDedupWindowRange, &out->dedup_window);
 }
 
-Violation SetRequest(std::string_view method, std::string_view queue,
-                     const std::string& request_id, Command* out) {
+Violation SetRequest(std::string_view method, std::string_view queue, const std::string& request_id,
+                     Command* out) {
   if (Violation violation = CheckRequestId(request_id)) return violation;
   out->request = MakeRequestIdentity(method, queue, request_id);
   return nullptr;
@@ -125,9 +124,9 @@ Violation ToCommand(const v1::UpdateQueueRequest& request, Command* out) {
     const std::string& path = request.update_mask().paths(i);
     const uint32_t fields = FieldsOfPath(path);
     if (fields == 0) {
-      return MakeViolation(absl::StrCat("update_mask.paths[", i, "]"),
-                           absl::StrCat("\"", absl::CHexEscape(path.substr(0, 64)),
-                                        "\" is no option of a queue"));
+      return MakeViolation(
+          absl::StrCat("update_mask.paths[", i, "]"),
+          absl::StrCat("\"", absl::CHexEscape(path.substr(0, 64)), "\" is no option of a queue"));
     }
     command.fields |= fields;
   }
@@ -251,8 +250,7 @@ std::string QueuePageToken(std::string_view prefix, std::string_view last) {
   return absl::WebSafeBase64Escape(bytes);
 }
 
-Violation ParseQueuePageToken(std::string_view token, std::string_view prefix,
-                              std::string* after) {
+Violation ParseQueuePageToken(std::string_view token, std::string_view prefix, std::string* after) {
   if (token.empty()) return nullptr;
   std::string bytes;
   uint8_t version = 0;

@@ -31,8 +31,7 @@ Violation ParseJobPageToken(std::string_view token, std::string_view queue, JobS
 
 // Where the next page of the queues starts. A token of another prefix is a violation.
 std::string QueuePageToken(std::string_view prefix, std::string_view last);
-Violation ParseQueuePageToken(std::string_view token, std::string_view prefix,
-                              std::string* after);
+Violation ParseQueuePageToken(std::string_view token, std::string_view prefix, std::string* after);
 
 }  // namespace holdfast
 

@@ -63,9 +63,7 @@ Violation ToCommand(const v1::BuryRequest& request, Command* out) {
 
 Violation ToCommand(const v1::Settlement& settlement, Command* out, SettleKind* kind,
                     size_t* leases) {
-  const auto count = [](const auto& request) {
-    return static_cast<size_t>(request.leases_size());
-  };
+  const auto count = [](const auto& request) { return static_cast<size_t>(request.leases_size()); };
   switch (settlement.action_case()) {
     case v1::Settlement::kDeleteJobs:
       *kind = SettleKind::kDelete;

@@ -6,9 +6,9 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_SETTLE_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_MESSAGE_SETTLE_H_
 
-#include <cstdint>
-
 #include <google/protobuf/repeated_field.h>
+
+#include <cstdint>
 
 #include "proto/holdfast/v1/settle.pb.h"
 #include "proto/holdfast/v1/work.pb.h"

@@ -1,10 +1,9 @@
 #include "server/frontend/grpc/request_identity.h"
 
-#include <string>
-#include <string_view>
-
 #include <xxhash.h>
 
+#include <string>
+#include <string_view>
 
 namespace holdfast {
 

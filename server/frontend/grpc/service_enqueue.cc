@@ -19,16 +19,16 @@ grpc::ServerUnaryReactor* HoldfastService::Enqueue(Context* context,
     return Refuse(reactor, *violation);
   }
   const auto items = static_cast<size_t>(request->jobs_size());
-  environment_.engine->Enqueue(
-      request->queue(), *std::move(command), [reactor, items, response](ExecuteResult result) {
-        if (const auto failure = WholeFailure(result, items)) {
-          reactor->Finish(failure->ToGrpc());
-          return;
-        }
-        FillEnqueueResults(result.outcome, response->mutable_results());
-        response->set_replayed(result.outcome.replayed);
-        reactor->Finish(grpc::Status::OK);
-      });
+  environment_.engine->Enqueue(request->queue(), *std::move(command),
+                               [reactor, items, response](ExecuteResult result) {
+                                 if (const auto failure = WholeFailure(result, items)) {
+                                   reactor->Finish(failure->ToGrpc());
+                                   return;
+                                 }
+                                 FillEnqueueResults(result.outcome, response->mutable_results());
+                                 response->set_replayed(result.outcome.replayed);
+                                 reactor->Finish(grpc::Status::OK);
+                               });
   return reactor;
 }
 

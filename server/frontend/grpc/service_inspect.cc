@@ -20,8 +20,8 @@ JobParts PartsOf(v1::JobView view) {
 
 Violation CheckView(v1::JobView view) {
   if (v1::JobView_IsValid(view)) return nullptr;
-  return MakeViolation("view", std::to_string(static_cast<int>(view)) +
-                                   " is no JobView (BASIC, FULL)");
+  return MakeViolation("view",
+                       std::to_string(static_cast<int>(view)) + " is no JobView (BASIC, FULL)");
 }
 
 std::optional<Failure> QueryFailure(const QueryResult& result) {
@@ -86,26 +86,26 @@ grpc::ServerUnaryReactor* HoldfastService::ListJobs(Context* context,
   JobListQuery query;
   if (const Violation violation = ToQuery(*request, &query)) return Refuse(reactor, *violation);
   const JobState state = query.state;
-  environment_.engine->Ask(std::move(query), [reactor, request, response,
-                                              state](QueryResult result) {
-    if (const auto failure = QueryFailure(result)) {
-      reactor->Finish(failure->ToGrpc());
-      return;
-    }
-    const JobParts parts = request->view() == v1::JOB_VIEW_FULL ? JobParts::kRecordAndPayload
-                                                                : JobParts::kRecord;
-    for (const JobView& job : result.jobs) {
-      const auto status = FillJob(job.job, job.queue, job.payload, parts, response->add_jobs());
-      if (!status.ok()) {
-        reactor->Finish(FailureOf(status).ToGrpc());
-        return;
-      }
-    }
-    if (result.more) {
-      response->set_next_page_token(JobPageToken(request->queue(), state, result.last));
-    }
-    reactor->Finish(grpc::Status::OK);
-  });
+  environment_.engine->Ask(
+      std::move(query), [reactor, request, response, state](QueryResult result) {
+        if (const auto failure = QueryFailure(result)) {
+          reactor->Finish(failure->ToGrpc());
+          return;
+        }
+        const JobParts parts =
+            request->view() == v1::JOB_VIEW_FULL ? JobParts::kRecordAndPayload : JobParts::kRecord;
+        for (const JobView& job : result.jobs) {
+          const auto status = FillJob(job.job, job.queue, job.payload, parts, response->add_jobs());
+          if (!status.ok()) {
+            reactor->Finish(FailureOf(status).ToGrpc());
+            return;
+          }
+        }
+        if (result.more) {
+          response->set_next_page_token(JobPageToken(request->queue(), state, result.last));
+        }
+        reactor->Finish(grpc::Status::OK);
+      });
   return reactor;
 }
 

@@ -54,8 +54,7 @@ grpc::ServerUnaryReactor* HoldfastService::Release(Context* context,
                                       response);
 }
 
-grpc::ServerUnaryReactor* HoldfastService::Touch(Context* context,
-                                                 const v1::TouchRequest* request,
+grpc::ServerUnaryReactor* HoldfastService::Touch(Context* context, const v1::TouchRequest* request,
                                                  v1::TouchResponse* response) {
   return Settle<SettleKind::kTouch>(environment_.engine, context->DefaultReactor(), *request,
                                     response);

@@ -1,13 +1,13 @@
 // The two streams over a real channel, against an engine that says what the test wants.
 
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
 #include <memory>
 #include <string>
 #include <thread>
 #include <variant>
 #include <vector>
-
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -22,8 +22,7 @@
 namespace holdfast {
 namespace {
 
-using EnqueueStream =
-    grpc::ClientReaderWriter<v1::EnqueueStreamRequest, v1::EnqueueStreamResponse>;
+using EnqueueStream = grpc::ClientReaderWriter<v1::EnqueueStreamRequest, v1::EnqueueStreamResponse>;
 using WorkStream = grpc::ClientReaderWriter<v1::WorkRequest, v1::WorkResponse>;
 
 class StreamTest : public testing::Test {

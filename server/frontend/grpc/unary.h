@@ -5,11 +5,11 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_UNARY_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_UNARY_H_
 
+#include <grpcpp/support/server_callback.h>
+
 #include <cstddef>
 #include <optional>
 #include <utility>
-
-#include <grpcpp/support/server_callback.h>
 
 #include "queue/command.h"
 #include "server/engine/engine.h"

@@ -24,9 +24,8 @@ Violation SpanViolation(std::string_view field, const google::protobuf::Duration
                         const SpanRange& range) {
   std::string bound = absl::StrCat("outside of ", SpanText(range.min), "..", SpanText(range.max));
   if (range.zero_is_unset && range.min > LogDuration()) absl::StrAppend(&bound, " (or 0)");
-  return MakeViolation(std::string(field),
-                       absl::StrFormat("%d s and %d ns is %s", span.seconds(), span.nanos(),
-                                       bound));
+  return MakeViolation(std::string(field), absl::StrFormat("%d s and %d ns is %s", span.seconds(),
+                                                           span.nanos(), bound));
 }
 
 }  // namespace
@@ -34,12 +33,11 @@ Violation SpanViolation(std::string_view field, const google::protobuf::Duration
 Violation CheckSpan(std::string_view field, const google::protobuf::Duration& span,
                     const SpanRange& range, LogDuration* out) {
   // Also refuses what is not a Duration: nanos out of range or of the other sign.
-  if (span.seconds() < 0 || span.seconds() > range.max.micros() / 1'000'000 ||
-      span.nanos() < 0 || span.nanos() > 999'999'999) {
+  if (span.seconds() < 0 || span.seconds() > range.max.micros() / 1'000'000 || span.nanos() < 0 ||
+      span.nanos() > 999'999'999) {
     return SpanViolation(field, span, range);
   }
-  const auto micros =
-      LogDuration::Micros(span.seconds() * 1'000'000 + (span.nanos() + 999) / 1000);
+  const auto micros = LogDuration::Micros(span.seconds() * 1'000'000 + (span.nanos() + 999) / 1000);
   const bool zero_allowed = range.zero_is_unset && micros == LogDuration();
   if (!zero_allowed && (micros < range.min || micros > range.max)) {
     return SpanViolation(field, span, range);
@@ -52,8 +50,7 @@ Violation CheckQueueName(std::string_view field, std::string_view name) {
   if (IsValidQueueName(name)) return nullptr;
   if (name.empty()) return MakeViolation(std::string(field), "is empty, and is required");
   if (name.size() > kQueueNameBytesMax) {
-    return MakeViolation(std::string(field), absl::StrCat("has ", name.size(),
-                                                          " bytes, more than ",
+    return MakeViolation(std::string(field), absl::StrCat("has ", name.size(), " bytes, more than ",
                                                           kQueueNameBytesMax));
   }
   return MakeViolation(std::string(field),
@@ -67,9 +64,9 @@ Violation CheckQueueNames(std::string_view field,
                           std::vector<std::string>* out) {
   if (names.empty()) return MakeViolation(std::string(field), "is empty, and is required");
   if (static_cast<size_t>(names.size()) > kQueuesPerReserveMax) {
-    return MakeViolation(std::string(field), absl::StrCat("has ", names.size(),
-                                                          " names, more than ",
-                                                          kQueuesPerReserveMax));
+    return MakeViolation(
+        std::string(field),
+        absl::StrCat("has ", names.size(), " names, more than ", kQueuesPerReserveMax));
   }
   out->clear();
   out->reserve(static_cast<size_t>(names.size()));
@@ -86,19 +83,18 @@ Violation CheckQueueNames(std::string_view field,
 
 Violation CheckRequestId(std::string_view request_id) {
   if (request_id.size() <= kRequestIdBytesMax) return nullptr;
-  return MakeViolation("request_id", absl::StrCat("has ", request_id.size(),
-                                                  " bytes, more than ", kRequestIdBytesMax));
+  return MakeViolation("request_id", absl::StrCat("has ", request_id.size(), " bytes, more than ",
+                                                  kRequestIdBytesMax));
 }
 
 Violation CheckItems(std::string_view field, int items) {
   if (items > 0 && static_cast<size_t>(items) <= kItemsPerCommandMax) return nullptr;
   if (items == 0) return MakeViolation(std::string(field), "is empty, and is required");
-  return MakeViolation(std::string(field), absl::StrCat("has ", items, " items, more than ",
-                                                        kItemsPerCommandMax));
+  return MakeViolation(std::string(field),
+                       absl::StrCat("has ", items, " items, more than ", kItemsPerCommandMax));
 }
 
-Violation CheckLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases,
-                      LeaseRefs* out) {
+Violation CheckLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases, LeaseRefs* out) {
   if (Violation violation = CheckItems("leases", leases.size())) return violation;
   out->clear();
   out->reserve(static_cast<size_t>(leases.size()));

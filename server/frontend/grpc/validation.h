@@ -8,13 +8,13 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_VALIDATION_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_VALIDATION_H_
 
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/repeated_field.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <google/protobuf/duration.pb.h>
-#include <google/protobuf/repeated_field.h>
 
 #include "absl/container/inlined_vector.h"
 #include "base/types.h"
@@ -59,8 +59,7 @@ Violation CheckQueueNames(std::string_view field,
 Violation CheckRequestId(std::string_view request_id);
 // 1..kItemsPerCommandMax items.
 Violation CheckItems(std::string_view field, int items);
-Violation CheckLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases,
-                      LeaseRefs* out);
+Violation CheckLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases, LeaseRefs* out);
 Violation CheckJobId(std::string_view field, uint64_t id);
 Violation CheckJobIds(const google::protobuf::RepeatedField<uint64_t>& ids,
                       absl::InlinedVector<JobId, 1>* out);

@@ -145,8 +145,7 @@ TEST(QueueOptions, AreCheckedByFieldValueAndBound) {
     return Text(ToCommand(request, &command));
   };
   EXPECT_EQ(text([](v1::Queue*) {}), "fine");
-  EXPECT_EQ(text([](v1::Queue* q) { q->set_name(""); }),
-            "queue.name: is empty, and is required");
+  EXPECT_EQ(text([](v1::Queue* q) { q->set_name(""); }), "queue.name: is empty, and is required");
   EXPECT_EQ(text([](v1::Queue* q) { q->set_max_jobs(uint64_t{1} << 63); }),
             "queue.max_jobs: 9223372036854775808 is more than 9223372036854775807");
   EXPECT_EQ(text([](v1::Queue* q) { q->mutable_retry_policy()->set_multiplier_percent(99); }),

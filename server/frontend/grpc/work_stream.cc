@@ -68,13 +68,13 @@ Violation WorkStreamCall::Take(const v1::WorkRequest& message) {
     opening = phase_ == Phase::kOpening;
   }
   if (opening != message.has_subscribe()) {
-    return MakeViolation("subscribe", opening ? "is not set in the first message, and is required"
-                                              : "is set again");
+    return MakeViolation(
+        "subscribe", opening ? "is not set in the first message, and is required" : "is set again");
   }
   if (message.settlements_size() > kSettlementsPerMessageMax) {
-    return MakeViolation("settlements", absl::StrCat("has ", message.settlements_size(),
-                                                     " settlements, more than ",
-                                                     kSettlementsPerMessageMax));
+    return MakeViolation(
+        "settlements", absl::StrCat("has ", message.settlements_size(), " settlements, more than ",
+                                    kSettlementsPerMessageMax));
   }
   if (opening) {
     if (Violation violation = Subscribe(message.subscribe())) return violation;
@@ -136,12 +136,14 @@ void WorkStreamCall::Settle(const v1::Settlement& settlement) {
     Answer(std::move(settled));
     return;
   }
-  environment_.engine->Execute(
-      command, [this, sequence = settled.sequence, kind = settled.kind,
-                leases = settled.leases](ExecuteResult result) {
-        Answer({.sequence = sequence, .kind = kind, .leases = leases, .refused = {},
-                .result = std::move(result)});
-      });
+  environment_.engine->Execute(command, [this, sequence = settled.sequence, kind = settled.kind,
+                                         leases = settled.leases](ExecuteResult result) {
+    Answer({.sequence = sequence,
+            .kind = kind,
+            .leases = leases,
+            .refused = {},
+            .result = std::move(result)});
+  });
 }
 
 void WorkStreamCall::Answer(Settled settled) {
@@ -165,8 +167,12 @@ void WorkStreamCall::Answer(Settled settled) {
 // --- Reserving.
 
 void WorkStreamCall::Reserve(uint64_t number, uint32_t max) {
-  ReserveRequest request{.queues = queues_, .max = max, .wait = kReserveWait, .holder = holder_,
-                         .lease = lease_, .request = {}};
+  ReserveRequest request{.queues = queues_,
+                         .max = max,
+                         .wait = kReserveWait,
+                         .holder = holder_,
+                         .lease = lease_,
+                         .request = {}};
   const ReserveId id = environment_.engine->Reserve(
       std::move(request),
       [this, number](ExecuteResult result) { Reserved(number, std::move(result)); });
@@ -228,8 +234,8 @@ void WorkStreamCall::PauseReserving(absl::Duration delay) {
   if (paused_) return;
   paused_ = true;
   alarm_ = std::make_unique<grpc::Alarm>();
-  const auto at = std::chrono::system_clock::now() +
-                  absl::ToChronoMilliseconds(std::max(delay, kReservePause));
+  const auto at =
+      std::chrono::system_clock::now() + absl::ToChronoMilliseconds(std::max(delay, kReservePause));
   alarm_->Set(at, [this](bool) {
     Next next;
     {

@@ -16,16 +16,16 @@
 #ifndef HOLDFAST_SERVER_FRONTEND_GRPC_WORK_STREAM_H_
 #define HOLDFAST_SERVER_FRONTEND_GRPC_WORK_STREAM_H_
 
+#include <google/protobuf/arena.h>
+#include <grpcpp/alarm.h>
+#include <grpcpp/support/server_callback.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <google/protobuf/arena.h>
-#include <grpcpp/alarm.h>
-#include <grpcpp/support/server_callback.h>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -39,9 +39,8 @@
 
 namespace holdfast {
 
-class WorkStreamCall final
-    : public grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse>,
-      private LastingCall {
+class WorkStreamCall final : public grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse>,
+                             private LastingCall {
  public:
   static constexpr uint32_t kSettlementsMax = 128;
   static constexpr int kSettlementsPerMessageMax = 100;
@@ -170,7 +169,7 @@ class WorkStreamCall final
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<Failure> why_ ABSL_GUARDED_BY(mutex_);  // the stream's status; none: OK
   uint32_t credits_ ABSL_GUARDED_BY(mutex_) = 0;        // not out with a reserve
-  bool plenty_ ABSL_GUARDED_BY(mutex_) = false;  // the last reserve got all it asked for
+  bool plenty_ ABSL_GUARDED_BY(mutex_) = false;         // the last reserve got all it asked for
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   uint32_t settling_ ABSL_GUARDED_BY(mutex_) = 0;  // settlements that the engine owes

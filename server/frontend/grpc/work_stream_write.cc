@@ -106,8 +106,8 @@ absl::Status WorkStreamCall::FillJobs(v1::WorkResponse* out, LeaseRefs* left_out
   out->mutable_jobs()->Reserve(static_cast<int>(writing_outbox_.jobs.size()));
   for (const GrantedJob& job : writing_outbox_.jobs) {
     if (status.ok()) {
-      status = FillJob(job.grant.job, job.grant.queue, job.payload, JobParts::kHandOut,
-                       out->add_jobs());
+      status =
+          FillJob(job.grant.job, job.grant.queue, job.payload, JobParts::kHandOut, out->add_jobs());
       if (status.ok()) continue;
       out->mutable_jobs()->RemoveLast();
     }
