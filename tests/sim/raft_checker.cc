@@ -1,0 +1,184 @@
+#include "tests/sim/raft_checker.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/sim/ledger.h"
+
+namespace holdfast::sim {
+namespace {
+
+std::string Text(raft::EntryId id) {
+  return absl::StrCat(id.term.value(), "/", id.index.value());
+}
+
+std::string Who(ReplicaId replica) { return absl::StrCat("replica ", replica.value()); }
+
+}  // namespace
+
+RaftChecker::RaftChecker(raft::EntryId base, raft::Configuration configuration,
+                         HasDurably has_durably, RunStats* stats)
+    : base_(base), has_durably_(std::move(has_durably)), stats_(stats) {
+  configurations_[base.index] = std::move(configuration);
+}
+
+void RaftChecker::Fail(std::string_view rule, std::string what) {
+  if (!violation_.has_value()) violation_ = Violation{std::string(rule), std::move(what)};
+}
+
+const RaftChecker::Committed* RaftChecker::CommittedAt(LogIndex index) const {
+  if (index <= base_.index || index > committed()) return nullptr;
+  return &committed_[index.value() - base_.index.value() - 1];
+}
+
+void RaftChecker::OnRole(ReplicaId replica, raft::Role role, Term term, LogIndex last,
+                         const LogImage& log) {
+  if (role != raft::Role::kLeader) return;
+  const auto [at, added] = leaders_.try_emplace(term, replica);
+  if (!added) {
+    if (at->second != replica) {
+      Fail("one leader a term", absl::StrCat(Who(at->second), " and ", Who(replica),
+                                             " lead in term ", term.value()));
+    }
+    return;
+  }
+  ++stats_->leader_changes;
+  if (last < committed()) {
+    Fail("leader completeness",
+         absl::StrCat(Who(replica), " leads term ", term.value(), " with a log up to ",
+                      last.value(), "; committed is ", committed().value()));
+    return;
+  }
+  const Committed* const newest = CommittedAt(committed());
+  if (newest == nullptr || committed() > log.last()) return;
+  const std::optional<Term> own = log.TermAt(committed());
+  // No entry there: a snapshot beyond it stands for it.
+  if (own.has_value() && *own != newest->term) {
+    Fail("leader completeness",
+         absl::StrCat(Who(replica), " leads term ", term.value(), " without the committed entry ",
+                      Text({newest->term, committed()})));
+  }
+}
+
+void RaftChecker::OnVote(ReplicaId voter, Term term, ReplicaId candidate) {
+  const auto [at, added] = votes_.try_emplace({term, voter}, candidate);
+  if (added || at->second == candidate) return;
+  Fail("one vote a term",
+       absl::StrCat(Who(voter), " votes for ", Who(at->second), " and for ", Who(candidate),
+                    " in term ", term.value()));
+}
+
+void RaftChecker::OnEntry(ReplicaId replica, const LogImage& log, LogIndex index) {
+  const raft::Entry& entry = log.At(index);
+  const std::optional<Term> previous = log.TermAt(Previous(index));
+  const uint64_t hash = HashEntry(entry);
+  const raft::EntryId id{entry.term, index};
+  const auto [at, added] = known_.try_emplace(id, Known{hash, previous.value_or(Term())});
+  if (previous.has_value() && *previous > entry.term) {
+    Fail("log matching", absl::StrCat(Who(replica), " has ", Text(id), " after an entry of term ",
+                                      previous->value()));
+  }
+  if (added) return;
+  if (at->second.hash != hash || (previous.has_value() && at->second.previous != *previous)) {
+    Fail("log matching", absl::StrCat(Who(replica), " has another entry ", Text(id),
+                                      " or another before it than others have"));
+  }
+}
+
+void RaftChecker::CheckDurable(ReplicaId replica, raft::EntryId entry,
+                               const std::vector<ReplicaId>& voters) {
+  size_t count = 0;
+  for (const ReplicaId voter : voters) count += has_durably_(voter, entry) ? 1 : 0;
+  if (voters.empty() || count * 2 > voters.size()) return;
+  Fail("durable commit",
+       absl::StrCat(Who(replica), " commits ", Text(entry), ", which is on the disks of ", count,
+                    " of ", voters.size(), " voters"));
+}
+
+void RaftChecker::OnCommit(ReplicaId replica, LogIndex from, LogIndex to, const LogImage& log,
+                           const raft::Configuration& configuration) {
+  for (LogIndex index = Next(std::max(from, log.base().index)); index <= to; index = Next(index)) {
+    const raft::Entry& entry = log.At(index);
+    const uint64_t hash = HashEntry(entry);
+    const Committed* const known = CommittedAt(index);
+    if (known == nullptr) {
+      ++stats_->commits;
+      committed_.push_back({entry.term, hash, 0});
+      CheckDurable(replica, {entry.term, index}, configuration.voters);
+      CheckDurable(replica, {entry.term, index}, configuration.voters_outgoing);
+    } else if (known->hash != hash) {
+      Fail("state machine safety",
+           absl::StrCat(Who(replica), " commits ", Text({entry.term, index}), "; committed is ",
+                        Text({known->term, index})));
+    }
+  }
+}
+
+void RaftChecker::CheckStateHash(ReplicaId replica, LogIndex index, uint64_t state_hash) {
+  if (CommittedAt(index) == nullptr) return;
+  uint64_t& known = committed_[index.value() - base_.index.value() - 1].state_hash;
+  if (known == 0) known = state_hash;
+  if (known != state_hash) {
+    Fail("equal states", absl::StrCat(Who(replica), " has another state than others at ",
+                                      index.value()));
+  }
+}
+
+void RaftChecker::OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash) {
+  const Committed* const known = CommittedAt(entry.index);
+  if (known == nullptr || known->hash != HashEntry(entry)) {
+    Fail("state machine safety", absl::StrCat(Who(replica), " applies ",
+                                              Text({entry.term, entry.index}),
+                                              ", which is not what is committed there"));
+    return;
+  }
+  CheckStateHash(replica, entry.index, state_hash);
+}
+
+void RaftChecker::OnConfiguration(ReplicaId replica, LogIndex index,
+                                  const raft::Configuration& configuration) {
+  const auto [at, added] = configurations_.try_emplace(index, configuration);
+  if (added || at->second == configuration) return;
+  Fail("equal configurations", absl::StrCat(Who(replica), " has another configuration at ",
+                                            index.value(), " than others"));
+}
+
+void RaftChecker::OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& snapshot,
+                             uint64_t state_hash) {
+  if (snapshot.index == base_.index) return;
+  const Committed* const known = CommittedAt(snapshot.index);
+  if (known == nullptr || known->term != snapshot.term) {
+    Fail("state machine safety", absl::StrCat(Who(replica), " installs a snapshot at ",
+                                              Text({snapshot.term, snapshot.index}),
+                                              ", which is not what is committed there"));
+    return;
+  }
+  const auto after = configurations_.upper_bound(snapshot.index);
+  if (std::prev(after)->second != snapshot.configuration) {
+    Fail("equal configurations", absl::StrCat(Who(replica), " installs a snapshot at ",
+                                              snapshot.index.value(),
+                                              " with another configuration than others have"));
+  }
+  CheckStateHash(replica, snapshot.index, state_hash);
+}
+
+void RaftChecker::OnRead(ReplicaId replica, LogIndex asked, LogIndex index) {
+  if (index < asked) {
+    Fail("stale read", absl::StrCat(Who(replica), " answers a read as of ", index.value(),
+                                    "; when it was asked, ", asked.value(), " was committed"));
+  } else if (index > committed()) {
+    Fail("stale read", absl::StrCat(Who(replica), " answers a read as of ", index.value(),
+                                    ", which is not committed"));
+  }
+}
+
+void RaftChecker::OnAcknowledged(LogIndex index, uint64_t entry_hash) {
+  const Committed* const known = CommittedAt(index);
+  if (known != nullptr && known->hash == entry_hash) return;
+  Fail("acknowledged is committed",
+       absl::StrCat("a client is told that ", index.value(), " holds its write; it does not"));
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,109 @@
+// Judges what the replicas of one group do, as it happens, against Raft's promises.
+//
+// It is told of each thing that a replica does and knows them all, so it sees what no replica can:
+// that two of them disagree. The first violation is kept; what comes after it is of no interest.
+//
+//   election safety       a term has one leader at most; a replica votes once in a term
+//   leader completeness   a leader's log holds everything that was ever committed
+//   log matching          an entry of one (term, index) is one entry, after one predecessor
+//   state machine safety  what is committed or applied at an index is the same everywhere
+//   durable commit        what is committed first is on the disks of a majority then
+//   commit                never goes backwards
+//   reads                 an answered read reflects all that was committed when it was asked
+//   configuration         equal everywhere at an equal index
+//   state                 equal hashes at an equal applied index
+//
+// Thread-safety: thread-compatible.
+
+#ifndef HOLDFAST_TESTS_SIM_RAFT_CHECKER_H_
+#define HOLDFAST_TESTS_SIM_RAFT_CHECKER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/types.h"
+#include "replication/raft/types.h"
+#include "tests/sim/log_image.h"
+#include "tests/sim/run_result.h"
+
+namespace holdfast::sim {
+
+class RaftChecker {
+ public:
+  // Whether `replica` has the entry on its disk, or something durable that stands for it. Of a
+  // wiped disk: whether it had.
+  using HasDurably = std::function<bool(ReplicaId replica, raft::EntryId entry)>;
+
+  // `base` is where every log begins; its configuration is `configuration`.
+  RaftChecker(raft::EntryId base, raft::Configuration configuration, HasDurably has_durably,
+              RunStats* stats);
+
+  const std::optional<Violation>& violation() const { return violation_; }
+  void Fail(std::string_view rule, std::string what);
+
+  // --- What a replica does. `log` is its log as it stands, written or not.
+
+  // It has `role` in `term`; its log ends at `last`, of which `log` may still lack an end.
+  void OnRole(ReplicaId replica, raft::Role role, Term term, LogIndex last, const LogImage& log);
+  // It sends its vote, to itself too.
+  void OnVote(ReplicaId voter, Term term, ReplicaId candidate);
+  // `log` has just got an entry at `index`.
+  void OnEntry(ReplicaId replica, const LogImage& log, LogIndex index);
+  // It holds for committed what is in (from, to] of its log. `configuration` is its own then.
+  void OnCommit(ReplicaId replica, LogIndex from, LogIndex to, const LogImage& log,
+                const raft::Configuration& configuration);
+  // Its state machine has applied `entry`, and now has that hash.
+  void OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash);
+  // Its configuration as of `index`.
+  void OnConfiguration(ReplicaId replica, LogIndex index, const raft::Configuration& configuration);
+  // It puts a snapshot in place of its state.
+  void OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& snapshot,
+                  uint64_t state_hash);
+  // A read that was asked for when committed() was `asked` is answered as of `index`.
+  void OnRead(ReplicaId replica, LogIndex asked, LogIndex index);
+  // A client is told that the entry, whose hash is given, is committed.
+  void OnAcknowledged(LogIndex index, uint64_t entry_hash);
+
+  // --- What is so.
+
+  // The last index that any replica holds for committed.
+  LogIndex committed() const { return LogIndex(base_.index.value() + committed_.size()); }
+  // The newest configuration that any replica has applied.
+  const raft::Configuration& configuration() const { return configurations_.rbegin()->second; }
+  LogIndex configuration_index() const { return configurations_.rbegin()->first; }
+
+ private:
+  struct Committed {
+    Term term;
+    uint64_t hash;        // of the entry
+    uint64_t state_hash;  // after it; 0: nobody has applied it
+  };
+  struct Known {
+    uint64_t hash;
+    Term previous;
+  };
+
+  const Committed* CommittedAt(LogIndex index) const;
+  void CheckStateHash(ReplicaId replica, LogIndex index, uint64_t state_hash);
+  void CheckDurable(ReplicaId replica, raft::EntryId entry, const std::vector<ReplicaId>& voters);
+
+  const raft::EntryId base_;
+  const HasDurably has_durably_;
+  RunStats* const stats_;
+  std::optional<Violation> violation_;
+  std::vector<Committed> committed_;  // from base_.index + 1
+  std::map<raft::EntryId, Known> known_;
+  std::map<Term, ReplicaId> leaders_;
+  std::map<std::pair<Term, ReplicaId>, ReplicaId> votes_;
+  std::map<LogIndex, raft::Configuration> configurations_;
+};
+
+}  // namespace holdfast::sim
+
+#endif  // HOLDFAST_TESTS_SIM_RAFT_CHECKER_H_
