@@ -299,7 +299,7 @@ void CoreCluster::LoseMinority() {
 void CoreCluster::Heal() {
   network_.Heal();
   for (const auto& node : nodes_) {
-    node->Soothe();
+    node->Heal();
     if (node->disk_failed()) node->Crash();
     if (!node->up()) node->Start();
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "replication/raft/configuration.h"
+#include "tests/sim/members.h"
 #include "tests/sim/message_text.h"
 
 namespace holdfast::sim {
@@ -22,6 +23,7 @@ using raft::Role;
 
 constexpr SimTime kFetchMax{3'000};
 constexpr SimTime kSnapshotMax{60'000};
+constexpr SimTime kHealedWriteMax{500};
 constexpr int kReadysMax = 10'000;
 
 }  // namespace
@@ -48,12 +50,27 @@ void CoreNode::Later(SimTime when, std::function<void()> what) {
 
 void CoreNode::Resume(uint64_t incarnation, const std::function<void()>& what) {
   if (incarnation != incarnation_ || !up()) return;
-  if (paused()) {
-    around_.queue->At(paused_until_, [this, incarnation, what] { Resume(incarnation, what); });
+  if (!paused() && deferred_.empty()) {
+    what();
+    Pump();
     return;
   }
-  what();
-  Pump();
+  deferred_.push_back(what);
+  if (deferred_.size() > 1) return;
+  around_.queue->At(paused_until_, [this, incarnation] {
+    if (incarnation == incarnation_) Awake();
+  });
+}
+
+// The end of a pause: what has come meanwhile, in its order.
+void CoreNode::Awake() {
+  const uint64_t incarnation = incarnation_;
+  while (incarnation == incarnation_ && !deferred_.empty() && !paused()) {
+    const std::function<void()> what = std::move(deferred_.front());
+    deferred_.pop_front();
+    what();
+    Pump();
+  }
 }
 
 void CoreNode::TickLater() {
@@ -104,6 +121,7 @@ void CoreNode::Start() {
   core_ = std::make_unique<Core>(std::move(options), disk_.get());
   checked_commit_ = log_.base().index;
   last_commit_ = hard_state.commit;
+  commits_.push_back({hard_state.term, last_commit_, machine_.configuration});
   disk_free_ = apply_free_ = around_.queue->now();
   TickLater();
   Pump();
@@ -125,6 +143,8 @@ void CoreNode::Crash() {
   reads_ready_.clear();
   flow_.Clear();
   paused_until_ = SimTime(0);
+  deferred_.clear();
+  commits_.clear();
 }
 
 void CoreNode::ReplaceDisk(ReplicaId replica, std::shared_ptr<const MachineState> state) {
@@ -137,9 +157,11 @@ void CoreNode::ReplaceDisk(ReplicaId replica, std::shared_ptr<const MachineState
       core_->LogFetched();
     });
   });
-  disk_->OnPin([this](std::shared_ptr<const MachineState> pinned) {
-    return around_.host->Pin(std::move(pinned));
-  });
+  disk_->OnSnapshot(
+      [this](std::shared_ptr<const MachineState> pinned) {
+        return around_.host->Pin(std::move(pinned));
+      },
+      [this] { FlushThen([this] { core_->LogFetched(); }); });
 }
 
 void CoreNode::SlowDisk(SimTime until, uint64_t micros) {
@@ -152,10 +174,12 @@ void CoreNode::SlowApply(SimTime until, uint64_t micros) {
   slow_apply_ = micros;
 }
 
-void CoreNode::Soothe() {
+void CoreNode::Heal() {
+  healed_ = true;
   slow_disk_until_ = slow_apply_until_ = SimTime(0);
   fail_next_write_ = false;
   paused_until_ = std::min(paused_until_, around_.queue->now());
+  if (up()) Awake();
 }
 
 void CoreNode::Receive(const Message& message) {
@@ -166,12 +190,21 @@ void CoreNode::Receive(const Message& message) {
     }
     *around_.hash = Mix(*around_.hash, static_cast<uint64_t>(message.type) << 32 ^
                                            message.term.value() << 16 ^ message.index.value());
-    if (core_->role() == Role::kLeader) {
-      const auto broken = flow_.OnReceive(message, core_->term(), log_);
-      if (broken.has_value()) around_.checker->Fail("flow bounds", Name() + ": " + *broken);
-    }
+    NoteAnswer(message);
     core_->Step(message);
   });
+}
+
+void CoreNode::NoteAnswer(const Message& message) {
+  if (message.type != MessageType::kAppendResponse || core_->role() != Role::kLeader ||
+      message.term != core_->term() || !around_.setup->write_apart) {
+    return;
+  }
+  for (const auto& [peer, progress] : core_->GetStatus().progress) {
+    if (peer != message.from) continue;
+    const auto broken = flow_.OnAnswer(message, progress, log_);
+    if (broken.has_value()) around_.checker->Fail("flow bounds", Name() + ": " + *broken);
+  }
 }
 
 raft::ProposeResult CoreNode::Write(WriteId write, size_t bytes) {
@@ -218,8 +251,15 @@ raft::ProposeResult CoreNode::ChangeMembers(const raft::ConfigChange& change) {
 
 void CoreNode::Flush() {
   if (!up() || paused()) return;
-  Later(around_.queue->now() + Draw(around_.setup->write_max),
-        [this, state = std::make_shared<const MachineState>(machine_)] { disk_->Flush(state); });
+  FlushThen([] {});
+}
+
+void CoreNode::FlushThen(std::function<void()> what) {
+  Later(around_.queue->now() + DrawWrite(),
+        [this, what = std::move(what), state = std::make_shared<const MachineState>(machine_)] {
+          disk_->Flush(state);
+          what();
+        });
 }
 
 void CoreNode::CutLog(uint64_t keep) {
@@ -247,29 +287,46 @@ void CoreNode::Pump() {
 
 void CoreNode::Observe() {
   core_->CheckInvariants();
-  RaftChecker* const checker = around_.checker;
-  checker->OnRole(replica_, core_->role(), core_->term(), core_->last_index(), log_);
+  NoteCommit();
+}
+
+void CoreNode::NoteCommit() {
   const LogIndex commit = core_->commit();
   if (commit < last_commit_) {
-    checker->Fail("commit never goes back",
-                  absl::StrCat(Name(), ": commit ", last_commit_.value(), " became ",
-                               commit.value()));
+    around_.checker->Fail("commit never goes back",
+                          absl::StrCat(Name(), ": commit ", last_commit_.value(), " became ",
+                                       commit.value()));
   }
+  if (commit > last_commit_) commits_.push_back({core_->term(), commit, core_->configuration()});
   last_commit_ = commit;
-  // Together, the core may know of entries that it has not handed out yet.
-  const LogIndex seen = std::min(commit, log_.last());
-  if (seen > checked_commit_) {
-    checker->OnCommit(replica_, checked_commit_, seen, log_, core_->configuration());
-    checked_commit_ = seen;
+}
+
+// Just after a Ready was taken: the log here is the core's own.
+void CoreNode::NoteProgress() {
+  RaftChecker* const checker = around_.checker;
+  const Term term = core_->term();
+  if (core_->last_index() != log_.last()) {
+    checker->Fail("entries are handed out", absl::StrCat(Name(), " has kept entries back"));
+    return;
   }
+  if (core_->role() == Role::kLeader) checker->OnLeader(replica_, term, log_);
+  NoteCommit();
+  for (const Commit& commit : commits_) {
+    if (commit.index <= checked_commit_) continue;
+    checker->OnCommit(replica_, commit.term, checked_commit_, commit.index, log_,
+                      commit.configuration);
+    checked_commit_ = commit.index;
+  }
+  commits_.clear();
 }
 
 void CoreNode::Take(Ready ready) {
   CheckReady(ready);
   NoteLog(ready);
-  for (const Message& message : ready.messages) Send(message);
+  NoteProgress();
   for (const raft::ReadState& read : ready.read_states) reads_ready_.push_back(read);
   if (around_.setup->write_apart) {
+    for (const Message& message : ready.messages) Send(message);
     TakeApart(std::move(ready));
   } else {
     TakeTogether(std::move(ready));
@@ -316,12 +373,16 @@ DiskWrite CoreNode::MakeWrite(Ready* ready) {
   return write;
 }
 
+SimTime CoreNode::DrawWrite() {
+  SimTime span = Draw(healed_ ? kHealedWriteMax : around_.setup->write_max);
+  if (slow_disk_until_ > around_.queue->now()) span += Draw(SimTime(slow_disk_));
+  return span;
+}
+
 void CoreNode::TakeApart(Ready ready) {
   if (ready.needs_write() && !disk_failed_) {
     disk_->Queue(MakeWrite(&ready));
-    SimTime span = Draw(around_.setup->write_max);
-    if (slow_disk_until_ > around_.queue->now()) span += Draw(SimTime(slow_disk_));
-    disk_free_ = std::max(disk_free_, around_.queue->now() + span);
+    disk_free_ = std::max(disk_free_, around_.queue->now() + DrawWrite());
     Later(disk_free_, [this] { Written(false); });
   }
   if (!ready.committed.empty()) ApplyLater(std::move(ready.committed));
@@ -329,11 +390,12 @@ void CoreNode::TakeApart(Ready ready) {
 
 void CoreNode::TakeTogether(Ready ready) {
   together_busy_ = true;
-  SimTime span = Draw(around_.setup->write_max);
-  if (slow_disk_until_ > around_.queue->now()) span += Draw(SimTime(slow_disk_));
-  if (!ready.needs_write()) span = SimTime(0);
+  const SimTime span = ready.needs_write() ? DrawWrite() : SimTime(0);
   if (disk_failed_) return;
-  disk_->Queue(MakeWrite(&ready));
+  // All messages are sent after the write.
+  DiskWrite write = MakeWrite(&ready);
+  write.messages.insert(write.messages.begin(), ready.messages.begin(), ready.messages.end());
+  disk_->Queue(std::move(write));
   Later(around_.queue->now() + span, [this, committed = std::move(ready.committed)] {
     Written(true);
     if (disk_failed_) return;
@@ -380,7 +442,7 @@ void CoreNode::InstallSnapshot(const std::shared_ptr<const MachineState>& state)
 // --- Applying.
 
 void CoreNode::ApplyLater(std::vector<Entry> committed) {
-  SimTime span = Draw(around_.setup->apply_max);
+  SimTime span = Draw(healed_ ? kHealedWriteMax : around_.setup->apply_max);
   if (slow_apply_until_ > around_.queue->now()) span += Draw(SimTime(slow_apply_));
   apply_free_ = std::max(apply_free_, around_.queue->now() + span);
   Later(apply_free_, [this, epoch = apply_epoch_, committed = std::move(committed)] {
@@ -408,7 +470,9 @@ void CoreNode::ApplyOne(const Entry& entry) {
     const auto change =
         raft::DecodeConfigChange(entry.data == nullptr ? std::string_view() : *entry.data);
     CHECK(change.has_value());
+    NoteCommit();
     machine_.configuration = core_->ApplyConfigChange(*change);
+    flow_.Keep(AllMembers(machine_.configuration));
     ++around_.stats->member_changes;
     around_.checker->OnConfiguration(replica_, entry.index, machine_.configuration);
   }
@@ -450,7 +514,8 @@ void CoreNode::Send(const Message& message) {
     around_.checker->Fail("messages to itself wait", Name() + " sends itself a message at once");
     return;
   }
-  if (message.type == MessageType::kAppend) {
+  // Together, a message may have waited here while the core went on.
+  if (around_.setup->write_apart) {
     const auto broken = flow_.OnSend(message, *around_.setup);
     if (broken.has_value()) around_.checker->Fail("flow bounds", Name() + ": " + *broken);
   }

@@ -10,6 +10,7 @@
 #define HOLDFAST_TESTS_SIM_CORE_NODE_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -80,8 +81,8 @@ class CoreNode {
   void FailNextWrite() { fail_next_write_ = true; }
   void SlowDisk(SimTime until, uint64_t micros);
   void SlowApply(SimTime until, uint64_t micros);
-  // Nothing is slow, paused or about to fail any more.
-  void Soothe();
+  // Nothing is paused or about to fail any more, and its disk is fast from now on.
+  void Heal();
   void Receive(const raft::Message& message);
   // kOk: it is acknowledged, or never heard of again.
   raft::ProposeResult Write(WriteId write, size_t bytes);
@@ -115,11 +116,16 @@ class CoreNode {
   void TickLater();
   // Handles Readys until there are none, and looks at what has become of the core.
   void Pump();
+  void Awake();
   void Observe();
+  void NoteCommit();
   void Take(raft::Ready ready);
+  void FlushThen(std::function<void()> what);
+  SimTime DrawWrite();
   void TakeApart(raft::Ready ready);
   void TakeTogether(raft::Ready ready);
   void CheckReady(const raft::Ready& ready);
+  void NoteProgress();
   void NoteLog(const raft::Ready& ready);
   DiskWrite MakeWrite(raft::Ready* ready);
   void Written(bool together);
@@ -131,6 +137,7 @@ class CoreNode {
   void AnswerReads();
   void Send(const raft::Message& message);
   void SendSnapshot(const raft::Message& message);
+  void NoteAnswer(const raft::Message& message);
   void NoteVote(const raft::Message& message);
   SimTime Draw(SimTime bound) {
     return SimTime(random_.Below(static_cast<uint64_t>(bound.count()) + 1));
@@ -150,6 +157,13 @@ class CoreNode {
   LogImage log_;
   LogIndex checked_commit_;
   LogIndex last_commit_;
+  // How commit has moved since a Ready was taken last, and the configuration that moved it.
+  struct Commit {
+    Term term;
+    LogIndex index;
+    raft::Configuration configuration;
+  };
+  std::vector<Commit> commits_;
   bool together_busy_ = false;
   bool disk_failed_ = false;
   SimTime disk_free_{0};
@@ -165,6 +179,8 @@ class CoreNode {
   FlowBounds flow_;
 
   // What is done to it.
+  bool healed_ = false;
+  std::deque<std::function<void()>> deferred_;  // came during a pause
   SimTime paused_until_{0};
   bool fail_next_write_ = false;
   SimTime slow_disk_until_{0};

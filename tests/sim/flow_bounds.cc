@@ -5,6 +5,7 @@
 namespace holdfast::sim {
 
 std::optional<std::string> FlowBounds::OnSend(const raft::Message& message, const Setup& setup) {
+  if (message.type == raft::MessageType::kSnapshot) OnReport(message.to);
   if (message.type != raft::MessageType::kAppend || message.entries.empty()) return std::nullopt;
   uint64_t bytes = 0;
   for (const raft::Entry& entry : message.entries) bytes += entry.size_bytes();
@@ -14,7 +15,7 @@ std::optional<std::string> FlowBounds::OnSend(const raft::Message& message, cons
   }
   Peer& peer = peers_[message.to];
   if (peer.term != message.term) peer = {message.term, {}, {}};
-  peer.unanswered.insert(message.entries.back().index);
+  peer.unanswered.insert(message.index);
   if (peer.unanswered.size() > setup.inflight_messages_max) {
     return absl::StrCat(peer.unanswered.size(), " appends to replica ", message.to.value(),
                         " are unanswered; at most ", setup.inflight_messages_max);
@@ -22,16 +23,21 @@ std::optional<std::string> FlowBounds::OnSend(const raft::Message& message, cons
   return std::nullopt;
 }
 
-std::optional<std::string> FlowBounds::OnReceive(const raft::Message& message, Term term,
-                                                 const LogImage& log) {
-  if (message.type != raft::MessageType::kAppendResponse) return std::nullopt;
+std::optional<std::string> FlowBounds::OnAnswer(const raft::Message& message,
+                                                const raft::Progress& progress,
+                                                const LogImage& log) {
   Peer& peer = peers_[message.from];
-  if (message.term != term || peer.term != term) return std::nullopt;
+  if (message.term != peer.term) return std::nullopt;
   if (!message.reject) {
-    peer.unanswered.erase(peer.unanswered.begin(), peer.unanswered.upper_bound(message.index));
+    peer.unanswered.erase(peer.unanswered.begin(), peer.unanswered.lower_bound(message.index));
+    peer.rejected.clear();
     return std::nullopt;
   }
   peer.unanswered.clear();
+  // Only what answers the probe that is under way is a step.
+  if (progress.state != raft::ProgressState::kProbe || Next(message.index) != progress.next) {
+    return std::nullopt;
+  }
   peer.rejected.insert(message.index);
   // Each rejection passes over a term of the one log or of the other. The follower's has no more
   // terms than there have been.

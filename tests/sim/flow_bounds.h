@@ -16,6 +16,7 @@
 #include <string>
 
 #include "base/types.h"
+#include "replication/raft/progress.h"
 #include "replication/raft/types.h"
 #include "tests/sim/log_image.h"
 #include "tests/sim/schedule.h"
@@ -25,19 +26,24 @@ namespace holdfast::sim {
 class FlowBounds {
  public:
   void Clear() { peers_.clear(); }
+  // Whoever else was a member is none any more.
+  void Keep(const std::set<ReplicaId>& members) {
+    std::erase_if(peers_, [&members](const auto& peer) { return !members.contains(peer.first); });
+  }
   // The transport told the leader that it may have to begin anew with this peer.
   void OnReport(ReplicaId peer) { peers_[peer].unanswered.clear(); }
   // The leader sends a message. Returns what bound it breaks.
   std::optional<std::string> OnSend(const raft::Message& message, const Setup& setup);
-  // The leader gets one; `log` is its own.
-  std::optional<std::string> OnReceive(const raft::Message& message, Term term,
-                                       const LogImage& log);
+  // The leader gets an answer to an append, of its own term; `progress` is what it knows before
+  // that of who sends it, `log` its own log.
+  std::optional<std::string> OnAnswer(const raft::Message& message,
+                                      const raft::Progress& progress, const LogImage& log);
 
  private:
   struct Peer {
     Term term;
-    std::set<LogIndex> unanswered;      // last indexes of appends with entries
-    std::set<LogIndex> rejected;        // appends' indexes that were rejected in this term
+    std::set<LogIndex> unanswered;  // the indexes before those of appends with entries
+    std::set<LogIndex> rejected;    // the same of probes, since one was accepted
   };
   static size_t TermsIn(const LogImage& log);
 

@@ -33,9 +33,7 @@ const RaftChecker::Committed* RaftChecker::CommittedAt(LogIndex index) const {
   return &committed_[index.value() - base_.index.value() - 1];
 }
 
-void RaftChecker::OnRole(ReplicaId replica, raft::Role role, Term term, LogIndex last,
-                         const LogImage& log) {
-  if (role != raft::Role::kLeader) return;
+void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log) {
   const auto [at, added] = leaders_.try_emplace(term, replica);
   if (!added) {
     if (at->second != replica) {
@@ -45,20 +43,17 @@ void RaftChecker::OnRole(ReplicaId replica, raft::Role role, Term term, LogIndex
     return;
   }
   ++stats_->leader_changes;
-  if (last < committed()) {
-    Fail("leader completeness",
-         absl::StrCat(Who(replica), " leads term ", term.value(), " with a log up to ",
-                      last.value(), "; committed is ", committed().value()));
-    return;
-  }
-  const Committed* const newest = CommittedAt(committed());
-  if (newest == nullptr || committed() > log.last()) return;
-  const std::optional<Term> own = log.TermAt(committed());
-  // No entry there: a snapshot beyond it stands for it.
-  if (own.has_value() && *own != newest->term) {
-    Fail("leader completeness",
-         absl::StrCat(Who(replica), " leads term ", term.value(), " without the committed entry ",
-                      Text({newest->term, committed()})));
+  // By log matching the last one that it must have stands for all.
+  const auto later = std::partition_point(committed_.begin(), committed_.end(),
+                                          [term](const Committed& one) { return one.when < term; });
+  if (later == committed_.begin()) return;
+  const LogIndex newest(base_.index.value() +
+                        static_cast<uint64_t>(later - committed_.begin()));
+  const raft::EntryId must{std::prev(later)->term, newest};
+  const bool in_snapshot = newest < log.base().index;
+  if (!in_snapshot && log.TermAt(newest) != must.term) {
+    Fail("leader completeness", absl::StrCat(Who(replica), " leads term ", term.value(),
+                                             " without the committed entry ", Text(must)));
   }
 }
 
@@ -97,7 +92,7 @@ void RaftChecker::CheckDurable(ReplicaId replica, raft::EntryId entry,
                     " of ", voters.size(), " voters"));
 }
 
-void RaftChecker::OnCommit(ReplicaId replica, LogIndex from, LogIndex to, const LogImage& log,
+void RaftChecker::OnCommit(ReplicaId replica, Term term, LogIndex from, LogIndex to, const LogImage& log,
                            const raft::Configuration& configuration) {
   for (LogIndex index = Next(std::max(from, log.base().index)); index <= to; index = Next(index)) {
     const raft::Entry& entry = log.At(index);
@@ -105,7 +100,7 @@ void RaftChecker::OnCommit(ReplicaId replica, LogIndex from, LogIndex to, const 
     const Committed* const known = CommittedAt(index);
     if (known == nullptr) {
       ++stats_->commits;
-      committed_.push_back({entry.term, hash, 0});
+      committed_.push_back({entry.term, term, hash, 0});
       CheckDurable(replica, {entry.term, index}, configuration.voters);
       CheckDurable(replica, {entry.term, index}, configuration.voters_outgoing);
     } else if (known->hash != hash) {

@@ -4,7 +4,7 @@
 // that two of them disagree. The first violation is kept; what comes after it is of no interest.
 //
 //   election safety       a term has one leader at most; a replica votes once in a term
-//   leader completeness   a leader's log holds everything that was ever committed
+//   leader completeness   a leader's log holds everything that was committed in earlier terms
 //   log matching          an entry of one (term, index) is one entry, after one predecessor
 //   state machine safety  what is committed or applied at an index is the same everywhere
 //   durable commit        what is committed first is on the disks of a majority then
@@ -49,14 +49,15 @@ class RaftChecker {
 
   // --- What a replica does. `log` is its log as it stands, written or not.
 
-  // It has `role` in `term`; its log ends at `last`, of which `log` may still lack an end.
-  void OnRole(ReplicaId replica, raft::Role role, Term term, LogIndex last, const LogImage& log);
+  // It leads.
+  void OnLeader(ReplicaId replica, Term term, const LogImage& log);
   // It sends its vote, to itself too.
   void OnVote(ReplicaId voter, Term term, ReplicaId candidate);
   // `log` has just got an entry at `index`.
   void OnEntry(ReplicaId replica, const LogImage& log, LogIndex index);
-  // It holds for committed what is in (from, to] of its log. `configuration` is its own then.
-  void OnCommit(ReplicaId replica, LogIndex from, LogIndex to, const LogImage& log,
+  // It holds for committed, in `term`, what is in (from, to] of its log. `configuration` is its own
+  // then.
+  void OnCommit(ReplicaId replica, Term term, LogIndex from, LogIndex to, const LogImage& log,
                 const raft::Configuration& configuration);
   // Its state machine has applied `entry`, and now has that hash.
   void OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash);
@@ -81,6 +82,7 @@ class RaftChecker {
  private:
   struct Committed {
     Term term;
+    Term when;            // it was committed: that of the replica that was first to say so
     uint64_t hash;        // of the entry
     uint64_t state_hash;  // after it; 0: nobody has applied it
   };

@@ -96,9 +96,8 @@ raft::LogRead ReplicaDisk::Read(LogIndex begin, LogIndex end, uint64_t bytes_max
 }
 
 raft::LogRead ReplicaDisk::Snapshot(raft::SnapshotDescriptor* snapshot) {
-  // Every third time it takes a while to make.
   if (++snapshots_asked_ % 3 == 1) {
-    fetch_();
+    flush_();
     return raft::LogRead::kNotYet;
   }
   snapshot->index = state_->ledger.applied().index;

@@ -70,9 +70,14 @@ class ReplicaDisk final : public raft::LogReader {
   // failed for want of it, and calls Fetched() later.
   void OnFetch(std::function<void()> fetch) { fetch_ = std::move(fetch); }
   void Fetched() { fetched_from_ = wanted_; }
-  // The state that a descriptor of Snapshot() stands for.
+  // Names the state that a descriptor of Snapshot() stands for. Before every third, `flush` is told
+  // that a newer one is wanted, and may flush one: a replica that joined after the durable state
+  // has no use for that.
   using Pin = std::function<std::string(std::shared_ptr<const MachineState>)>;
-  void OnPin(Pin pin) { pin_ = std::move(pin); }
+  void OnSnapshot(Pin pin, std::function<void()> flush) {
+    pin_ = std::move(pin);
+    flush_ = std::move(flush);
+  }
 
   LogIndex First() const override { return log_.first(); }
   LogIndex Last() const override { return log_.last(); }
@@ -94,6 +99,7 @@ class ReplicaDisk final : public raft::LogReader {
   LogIndex fetched_from_{UINT64_MAX};
   uint64_t snapshots_asked_ = 0;
   std::function<void()> fetch_;
+  std::function<void()> flush_;
   Pin pin_;
 };
 

@@ -16,7 +16,9 @@ RunResult Run(const Schedule& schedule, std::FILE* trace) {
 RunResult RunApart(const Schedule& schedule, std::FILE* trace) {
   ChildProcess child([&schedule, trace](const ChildProcess::Report& report) {
     ChildProcess::BeforeRun();
-    report(RunRecord::Of(schedule.seed, Run(schedule, trace)));
+    const RunResult result = Run(schedule, trace);
+    if (trace != nullptr) std::fflush(trace);
+    report(RunRecord::Of(schedule.seed, result));
   });
   const std::optional<RunRecord> record = child.Read();
   if (record.has_value()) return record->ToResult();
