@@ -133,8 +133,15 @@ bool CoreCluster::ConfigurationUnderWay() const {
 
 bool CoreCluster::MayLose(const std::set<ReplicaId>& lost) const {
   if (ConfigurationUnderWay() || !MajorityAlive(checker_.configuration(), lost)) return false;
-  return std::all_of(nodes_.begin(), nodes_.end(), [&lost](const auto& node) {
-    return !node->up() || MajorityAlive(node->core().configuration(), lost);
+  // Who knows that it is no voter does not stand for election, whatever others think of it.
+  std::set<ReplicaId> useless = lost;
+  for (const auto& node : nodes_) {
+    if (node->up() && !Contains(node->core().configuration().voters, node->replica())) {
+      useless.insert(node->replica());
+    }
+  }
+  return std::all_of(nodes_.begin(), nodes_.end(), [&useless](const auto& node) {
+    return !node->up() || MajorityAlive(node->core().configuration(), useless);
   });
 }
 
@@ -268,10 +275,9 @@ void CoreCluster::Wipe(CoreNode* node, SimTime span) {
 void CoreCluster::ChangeMembers(uint64_t choice) {
   CoreNode* const leader = Leader();
   if (leader == nullptr) return;
-  std::vector<ReplicaId> candidates;
-  for (const auto& node : nodes_) candidates.push_back(node->replica());
-  const auto change =
-      ChooseChange(leader->core().configuration(), candidates, gone_, choice);
+  Choice choose{leader->replica(), {}, gone_, choice};
+  for (const auto& node : nodes_) choose.candidates.push_back(node->replica());
+  const auto change = ChooseChange(leader->core().configuration(), choose);
   if (change.has_value()) leader->ChangeMembers(*change);
 }
 
@@ -308,7 +314,13 @@ void CoreCluster::Heal() {
 
 void CoreCluster::Operate() {
   const std::set<ReplicaId> members = AllMembers(checker_.configuration());
-  const bool at_rest = !ConfigurationUnderWay();
+  // Who has been removed may still be needed by members that do not know it yet.
+  const auto living = LivingMembers();
+  const bool at_rest =
+      !ConfigurationUnderWay() &&
+      std::all_of(living.begin(), living.end(), [this](const CoreNode* node) {
+        return node->up() && node->core().configuration() == checker_.configuration();
+      });
   for (const auto& node : nodes_) {
     if (gone_.contains(node->replica())) continue;
     const bool member = members.contains(node->replica());

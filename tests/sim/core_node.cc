@@ -474,6 +474,11 @@ void CoreNode::ApplyOne(const Entry& entry) {
     machine_.configuration = core_->ApplyConfigChange(*change);
     flow_.Keep(AllMembers(machine_.configuration));
     ++around_.stats->member_changes;
+    if (around_.trace->on()) {
+      around_.trace->Line(absl::StrCat(Name(), " applies the members ",
+                                       MembersText(machine_.configuration), " at ",
+                                       entry.index.value()));
+    }
     around_.checker->OnConfiguration(replica_, entry.index, machine_.configuration);
   }
   const auto proposed = proposed_.find(entry.index);

@@ -29,7 +29,10 @@ std::optional<std::string> FlowBounds::OnAnswer(const raft::Message& message,
   Peer& peer = peers_[message.from];
   if (message.term != peer.term) return std::nullopt;
   if (!message.reject) {
-    peer.unanswered.erase(peer.unanswered.begin(), peer.unanswered.lower_bound(message.index));
+    const bool probed = progress.state == raft::ProgressState::kProbe;
+    peer.unanswered.erase(peer.unanswered.begin(), probed
+                                                       ? peer.unanswered.end()
+                                                       : peer.unanswered.lower_bound(message.index));
     peer.rejected.clear();
     return std::nullopt;
   }

@@ -44,6 +44,21 @@ ConfigStep DrawStep(Prng& random, const std::vector<ReplicaId>& replicas,
 
 }  // namespace
 
+std::string MembersText(const Configuration& configuration) {
+  const auto list = [](const std::vector<ReplicaId>& replicas) {
+    std::string text;
+    for (const ReplicaId replica : replicas) {
+      if (!text.empty()) text += " ";
+      text += std::to_string(replica.value());
+    }
+    return text;
+  };
+  std::string text = "{" + list(configuration.voters) + "}";
+  if (IsJoint(configuration)) text += " from {" + list(configuration.voters_outgoing) + "}";
+  if (!configuration.learners.empty()) text += " learners {" + list(configuration.learners) + "}";
+  return text;
+}
+
 bool Contains(const std::vector<ReplicaId>& list, ReplicaId replica) {
   return std::find(list.begin(), list.end(), replica) != list.end();
 }
@@ -65,9 +80,8 @@ bool MajorityAlive(const Configuration& configuration, const std::set<ReplicaId>
 }
 
 std::optional<ConfigChange> ChooseChange(const Configuration& configuration,
-                                         const std::vector<ReplicaId>& candidates,
-                                         const std::set<ReplicaId>& gone, uint64_t choice) {
-  Prng random(choice);
+                                         const Choice& choice) {
+  Prng random(choice.number);
   ConfigChange change;
   if (IsJoint(configuration)) {
     if (configuration.auto_leave) return std::nullopt;
@@ -75,7 +89,7 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration,
   }
   const std::set<ReplicaId> members = AllMembers(configuration);
   std::vector<ReplicaId> replicas(members.begin(), members.end());
-  for (const ReplicaId candidate : candidates) {
+  for (const ReplicaId candidate : choice.candidates) {
     if (!members.contains(candidate)) replicas.push_back(candidate);
   }
   const uint64_t steps = random.Chance(2, 3) ? 1 : random.Between(2, 3);
@@ -85,13 +99,16 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration,
         std::any_of(change.steps.begin(), change.steps.end(), [&step](const ConfigStep& other) {
           return other.replica == step.replica;
         });
-    const bool dead = gone.contains(step.replica) && step.kind != ConfigStep::Kind::kRemove;
+    const bool dead = choice.gone.contains(step.replica) && step.kind != ConfigStep::Kind::kRemove;
     if (!repeated && !dead) change.steps.push_back(step);
   }
   using enum ConfigChange::Transition;
   change.transition = random.Chance(1, 2) ? kAuto : random.Chance(1, 2) ? kImplicit : kExplicit;
   const std::vector<ReplicaId> voters = VotersAfter(configuration, change.steps);
-  if (change.steps.empty() || voters.empty() || !MajorityOf(voters, gone)) return std::nullopt;
+  if (change.steps.empty() || !MajorityOf(voters, choice.gone) ||
+      !Contains(voters, choice.leader)) {
+    return std::nullopt;
+  }
   return change;
 }
 

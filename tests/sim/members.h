@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "base/types.h"
@@ -15,6 +16,8 @@
 
 namespace holdfast::sim {
 
+// "{1 2 3} learners {4}"
+std::string MembersText(const raft::Configuration& configuration);
 bool Contains(const std::vector<ReplicaId>& list, ReplicaId replica);
 bool IsJoint(const raft::Configuration& configuration);
 // Voters of either half, and learners.
@@ -22,11 +25,16 @@ std::set<ReplicaId> AllMembers(const raft::Configuration& configuration);
 // Whether a majority of each half is not in `gone`.
 bool MajorityAlive(const raft::Configuration& configuration, const std::set<ReplicaId>& gone);
 
-// One of the changes that fit `configuration` and leave a majority that is not in `gone`, chosen
-// by `choice`; `candidates` may come in. nullopt: there is none.
+struct Choice {
+  ReplicaId leader;                   // stays a voter: it must hand over before it may go
+  std::vector<ReplicaId> candidates;  // may come in
+  std::set<ReplicaId> gone;
+  uint64_t number;
+};
+// One of the changes that fit `configuration` and leave a majority that is not gone, by
+// choice.number. nullopt: there is none.
 std::optional<raft::ConfigChange> ChooseChange(const raft::Configuration& configuration,
-                                               const std::vector<ReplicaId>& candidates,
-                                               const std::set<ReplicaId>& gone, uint64_t choice);
+                                               const Choice& choice);
 // What leads back from a joint configuration, or rids `configuration` of those in `gone`.
 std::optional<raft::ConfigChange> RepairChange(const raft::Configuration& configuration,
                                                const std::set<ReplicaId>& gone);

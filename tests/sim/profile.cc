@@ -128,7 +128,7 @@ void DrawFaults(Prng& random, ActionKind kind, Schedule* schedule) {
 
 void DrawClients(Prng& random, Layer layer, Schedule* schedule) {
   const Setup& setup = schedule->setup;
-  const uint64_t every = Pick<uint64_t>(random, {2'000, 8'000, 8'000, 30'000});
+  const uint64_t every = Pick<uint64_t>(random, {4'000, 8'000, 8'000, 30'000});
   const uint64_t reads_per_10 = Pick<uint64_t>(random, {0, 2, 6});
   for (uint64_t at = random.Below(every); at < static_cast<uint64_t>(setup.faults_end.count());
        at += 1 + random.Below(2 * every)) {

@@ -9,9 +9,9 @@ namespace {
 
 class Shrinker {
  public:
-  Shrinker(Schedule schedule, uint64_t tries_max,
+  Shrinker(Schedule schedule, const std::function<bool()>& give_up,
            const std::function<bool(const Schedule&)>& fails)
-      : schedule_(std::move(schedule)), tries_left_(tries_max), fails_(fails) {}
+      : schedule_(std::move(schedule)), give_up_(give_up), fails_(fails) {}
 
   Schedule Shrink() {
     Calm();
@@ -23,9 +23,7 @@ class Shrinker {
  private:
   // Keeps `smaller` if it fails too.
   bool Keep(Schedule smaller) {
-    if (tries_left_ == 0) return false;
-    --tries_left_;
-    if (!fails_(smaller)) return false;
+    if (give_up_() || !fails_(smaller)) return false;
     schedule_ = std::move(smaller);
     return true;
   }
@@ -56,9 +54,9 @@ class Shrinker {
   // Leaves out chunks, from halves of it all down to single actions.
   void FewerActions() {
     size_t chunk = std::max<size_t>(1, schedule_.actions.size() / 2);
-    while (tries_left_ > 0 && !schedule_.actions.empty()) {
+    while (!give_up_() && !schedule_.actions.empty()) {
       bool smaller = false;
-      for (size_t at = 0; at < schedule_.actions.size() && tries_left_ > 0;) {
+      for (size_t at = 0; at < schedule_.actions.size() && !give_up_();) {
         Schedule without = schedule_;
         const auto begin = without.actions.begin() + static_cast<std::ptrdiff_t>(at);
         const size_t count = std::min(chunk, without.actions.size() - at);
@@ -75,15 +73,15 @@ class Shrinker {
   }
 
   Schedule schedule_;
-  uint64_t tries_left_;
+  const std::function<bool()>& give_up_;
   const std::function<bool(const Schedule&)>& fails_;
 };
 
 }  // namespace
 
-Schedule Shrink(Schedule schedule, uint64_t tries_max,
+Schedule Shrink(Schedule schedule, const std::function<bool()>& give_up,
                 const std::function<bool(const Schedule&)>& fails) {
-  return Shrinker(std::move(schedule), tries_max, fails).Shrink();
+  return Shrinker(std::move(schedule), give_up, fails).Shrink();
 }
 
 }  // namespace holdfast::sim

@@ -11,9 +11,9 @@
 
 namespace holdfast::sim {
 
-// `fails` says whether a schedule still fails in the same way; it is asked `tries_max` times at
-// most. Returns one that fails, with no more actions than `schedule`, which fails.
-Schedule Shrink(Schedule schedule, uint64_t tries_max,
+// `fails` says whether a schedule still fails in the same way; it is not asked any more once
+// `give_up` says so. Returns one that fails, with no more actions than `schedule`, which fails.
+Schedule Shrink(Schedule schedule, const std::function<bool()>& give_up,
                 const std::function<bool(const Schedule&)>& fails);
 
 }  // namespace holdfast::sim

@@ -22,7 +22,7 @@
 namespace holdfast::sim {
 namespace {
 
-constexpr uint64_t kShrinkTriesMax = 2'000;
+constexpr std::chrono::seconds kShrinkFor{60};
 
 struct Arguments {
   std::string seeds = "1..1000";
@@ -58,7 +58,9 @@ void ShrinkAndReplay(const Schedule& schedule, const Violation& violation) {
     const RunResult result = RunApart(smaller, nullptr);
     return result.violation.has_value() && result.violation->rule == violation.rule;
   };
-  const Schedule small = Shrink(schedule, kShrinkTriesMax, fails);
+  const auto end = std::chrono::steady_clock::now() + kShrinkFor;
+  const auto give_up = [end] { return std::chrono::steady_clock::now() > end; };
+  const Schedule small = Shrink(schedule, give_up, fails);
   std::printf("shrunk from %zu actions to %zu:\n\n%s\n", schedule.actions.size(),
               small.actions.size(), Describe(small).c_str());
   std::fflush(stdout);

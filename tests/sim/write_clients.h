@@ -41,6 +41,7 @@ class WriteClients {
   struct Write {
     Prng random;
     size_t bytes;
+    uint32_t accepted = 0;  // tries
     bool acknowledged = false;
   };
 
