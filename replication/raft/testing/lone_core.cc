@@ -26,6 +26,12 @@ Entry ConfigEntry(uint64_t term, uint64_t index, const ConfigChange& change) {
           .data = std::make_shared<const std::string>(EncodeConfigChange(change))};
 }
 
+ConfigChange OneStep(ConfigStep::Kind kind, uint64_t replica) {
+  ConfigChange change;
+  change.steps.push_back({.kind = kind, .replica = ReplicaId(replica)});
+  return change;
+}
+
 Configuration VotersOnly(const std::vector<uint64_t>& ids) {
   Configuration configuration;
   for (const uint64_t id : ids) configuration.voters.push_back(ReplicaId(id));

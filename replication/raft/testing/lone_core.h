@@ -22,6 +22,7 @@ namespace holdfast::raft {
 // Entries of the given terms from `first` on, each with the data "x".
 std::vector<Entry> EntriesOf(uint64_t first, const std::vector<uint64_t>& terms);
 Entry ConfigEntry(uint64_t term, uint64_t index, const ConfigChange& change);
+ConfigChange OneStep(ConfigStep::Kind kind, uint64_t replica);
 Configuration VotersOnly(const std::vector<uint64_t>& ids);
 
 // Messages of peer `from` to replica 1.
