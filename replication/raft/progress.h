@@ -25,6 +25,8 @@ struct Progress {
   LogIndex pending_snapshot;   // kSnapshot
   bool recent_active = false;  // heard of since the last check of the quorum
   bool append_paused = false;  // kProbe: one is under way; kReplicate: the window is full
+  uint32_t inflight_messages = 0;  // kAppend messages under way
+  bool inflight_full = false;      // the window, by count or by bytes
   bool learner = false;
 };
 
