@@ -154,7 +154,6 @@ void InteractionEnv::Deliver(const Envelope& envelope) {
   }
   if (const auto* appended = std::get_if<StorageAppended>(&envelope.content)) {
     replica->core->OnWritten(appended->write);
-    if (appended->snapshot != nullptr) replica->core->OnApplied(appended->snapshot->index);
   } else if (const auto* applied = std::get_if<StorageApplied>(&envelope.content)) {
     replica->core->OnApplied(applied->entries.back().index);
   } else {
