@@ -196,7 +196,7 @@ std::string DescribeProgress(const Progress& progress) {
   std::string text = std::string(kNames[static_cast<size_t>(progress.state)]) +
                      " match=" + Number(progress.match) + " next=" + Number(progress.next);
   if (progress.learner) text += " learner";
-  if (progress.append_paused) text += " paused";
+  if (progress.append_paused || progress.state == ProgressState::kSnapshot) text += " paused";
   if (progress.pending_snapshot != LogIndex()) {
     text += " pendingSnap=" + Number(progress.pending_snapshot);
   }

@@ -69,11 +69,8 @@ std::string ApplyWork::Describe(WithResponses with) const {
 std::string InteractionEnv::Run(const ScriptBlock& block) {
   const Error error = RunLines(block);
   if (error.has_value()) output_.PrintAlways(*error);
-  std::string text = output_.Take();
   CheckSafety();
-  const std::string violations = output_.Take();
-  if (!violations.empty() && !text.empty() && text.back() != '\n') text += '\n';
-  text += violations;
+  std::string text = output_.Take();
   return text.empty() ? "ok" : text;
 }
 
@@ -85,6 +82,7 @@ InteractionEnv::Error InteractionEnv::RunLines(const ScriptBlock& block) {
   for (const std::string& line : SplitLines(block.input)) {
     const std::optional<Command> command = ParseCommand(line);
     if (!command.has_value()) return "cannot parse the command line " + Quoted(line);
+    output_.EndLine();
     const Error error = RunCommand(*command);
     if (error.has_value()) output_.PrintAlways(*error + "\n");
   }
@@ -104,10 +102,13 @@ InteractionEnv::Error InteractionEnv::RunCommand(const Command& command) {
 
 void InteractionEnv::CheckSafety() {
   for (Replica& replica : replicas_) {
-    replica.core->CheckInvariants();
+    // A replica that is added with a log is at term 0 all the same, as in the original: no real one
+    // is ever behind its log.
+    if (replica.core->term() != Term()) replica.core->CheckInvariants();
     if (replica.core->role() == Role::kLeader) safety_.Leads(replica.id(), replica.core->term());
   }
   for (const std::string& violation : safety_.TakeViolations()) {
+    output_.EndLine();
     output_.PrintAlways("VIOLATION " + violation + "\n");
   }
 }

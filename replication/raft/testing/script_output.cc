@@ -49,6 +49,10 @@ void ScriptOutput::Indented(const std::function<void()>& print) {
   text_ = std::move(outer);
 }
 
+void ScriptOutput::EndLine() {
+  if (!text_.empty() && text_.back() != '\n') text_ += '\n';
+}
+
 std::string ScriptOutput::Take() { return std::exchange(text_, {}); }
 
 }  // namespace holdfast::raft

@@ -29,6 +29,8 @@ class ScriptOutput {
   void Log(Level level, std::string_view text);
   // What `print` prints gets two spaces before each line, and ends with a newline.
   void Indented(const std::function<void()>& print);
+  // Ends the present line, if one is begun.
+  void EndLine();
   // Whatever the level is.
   void PrintAlways(std::string_view text) { text_ += text; }
 
