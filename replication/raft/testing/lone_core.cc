@@ -87,15 +87,15 @@ LoneCore::LoneCore(const std::vector<uint64_t>& voters, const std::vector<uint64
     : voters_(voters) {
   Ready stored;
   stored.entries = EntriesOf(1, terms);
-  log_.Write(stored);
+  log_->Write(stored);
   Core::Options options;
   options.id = ReplicaId(1);
   options.pre_vote = false;
   options.configuration = VotersOnly(voters);
   if (!terms.empty()) options.hard_state.term = Term(terms.back());
   if (adjust) adjust(&options);
-  log_.hard_state = options.hard_state;
-  core_ = std::make_unique<Core>(options, &log_);
+  log_->hard_state = options.hard_state;
+  core_ = std::make_unique<Core>(options, log_.get());
 }
 
 Progress LoneCore::progress(uint64_t id) {
@@ -118,7 +118,7 @@ const Ready& LoneCore::Take() {
 void LoneCore::Written() {
   const Ready ready = std::move(writing_.front());
   writing_.pop_front();
-  log_.Write(ready);
+  log_->Write(ready);
   for (const Message& message : ready.messages_after_write) {
     if (message.to == core_->id()) {
       core_->Step(message);

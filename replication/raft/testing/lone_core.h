@@ -45,7 +45,7 @@ class LoneCore {
                     const Adjust& adjust = {});
 
   Core& core() { return *core_; }
-  PlainLog& log() { return log_; }
+  PlainLog& log() { return *log_; }
   Status status() { return core_->GetStatus(); }
   Progress progress(uint64_t id);
 
@@ -70,7 +70,7 @@ class LoneCore {
   const std::vector<ReadState>& reads() const { return reads_; }
 
  private:
-  PlainLog log_;
+  std::unique_ptr<PlainLog> log_ = std::make_unique<PlainLog>();  // where the core finds it
   std::unique_ptr<Core> core_;
   std::vector<uint64_t> voters_;
   std::deque<Ready> writing_;
