@@ -37,9 +37,7 @@ CoreCluster::CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* 
       stats_(stats),
       trace_(trace),
       network_(schedule, queue, stats),
-      checker_(kBase, InitialConfiguration(schedule.setup),
-               [this](ReplicaId replica, raft::EntryId entry) { return HasDurably(replica, entry); },
-               stats),
+      checker_(kBase, InitialConfiguration(schedule.setup), this, stats),
       clients_(schedule.seed, schedule.setup, queue,
                [this](Slot slot, WriteId write, size_t bytes) {
                  CoreNode* const node = Find(slot);
@@ -108,15 +106,24 @@ CoreNode* CoreCluster::Find(Slot slot) {
   return slot < nodes_.size() ? nodes_[slot].get() : nullptr;
 }
 
-bool CoreCluster::HasDurably(ReplicaId replica, raft::EntryId entry) const {
+bool CoreCluster::HasEntry(ReplicaId replica, raft::EntryId entry) const {
   const LogImage* log = nullptr;
   for (const auto& node : nodes_) {
     if (node->replica() == replica) log = &node->disk().log();
   }
   const auto wiped = wiped_.find(replica);
-  if (wiped != wiped_.end()) log = &wiped->second;
+  if (wiped != wiped_.end()) log = &wiped->second.log;
   if (log == nullptr) return false;
   return entry.index <= log->base().index || log->TermAt(entry.index) == entry.term;
+}
+
+raft::HardState CoreCluster::HardStateOf(ReplicaId replica) const {
+  const auto wiped = wiped_.find(replica);
+  if (wiped != wiped_.end()) return wiped->second.hard_state;
+  for (const auto& node : nodes_) {
+    if (node->replica() == replica) return node->disk().hard_state();
+  }
+  return {};
 }
 
 bool CoreCluster::ConfigurationUnderWay() const {
@@ -266,7 +273,7 @@ void CoreCluster::Wipe(CoreNode* node, SimTime span) {
   if (!MayLose(lost)) return;
   ++stats_->wiped_disks;
   node->Crash();
-  wiped_[node->replica()] = node->disk().log();
+  wiped_[node->replica()] = {node->disk().log(), node->disk().hard_state()};
   gone_.insert(node->replica());
   node->ReplaceDisk(ReplicaId(++disks_), std::make_shared<const MachineState>());
   CrashFor(node, span);
@@ -330,7 +337,7 @@ void CoreCluster::Operate() {
   CoreNode* const leader = Leader();
   if (leader == nullptr) return;
   std::set<ReplicaId> wiped;
-  for (const auto& [replica, log] : wiped_) wiped.insert(replica);
+  for (const auto& [replica, disk] : wiped_) wiped.insert(replica);
   const auto change = RepairChange(leader->core().configuration(), wiped);
   if (change.has_value()) leader->ChangeMembers(*change);
 }

@@ -24,7 +24,7 @@
 
 namespace holdfast::sim {
 
-class CoreCluster final : public NodeHost {
+class CoreCluster final : public NodeHost, public RaftChecker::Disks {
  public:
   // The initial members are started. `schedule`, `queue`, `stats` and `trace` outlive it.
   CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* stats, Trace* trace);
@@ -60,11 +60,19 @@ class CoreCluster final : public NodeHost {
   std::string Pin(std::shared_ptr<const MachineState> state) override;
   std::shared_ptr<const MachineState> Pinned(const std::string& source) override;
 
+  // RaftChecker::Disks.
+  bool HasEntry(ReplicaId replica, raft::EntryId entry) const override;
+  raft::HardState HardStateOf(ReplicaId replica) const override;
+
  private:
+  struct WipedDisk {
+    LogImage log;
+    raft::HardState hard_state;
+  };
+
   // nullptr: nobody leads (of those that run), or there is no such slot.
   CoreNode* Find(Slot slot);
   CoreNode* Leader();
-  bool HasDurably(ReplicaId replica, raft::EntryId entry) const;
   // Whether some log has a configuration beyond the newest that is applied.
   bool ConfigurationUnderWay() const;
   bool MayLose(const std::set<ReplicaId>& lost) const;
@@ -83,7 +91,7 @@ class CoreCluster final : public NodeHost {
   Trace* const trace_;
   Network network_;
   uint64_t hash_ = 0;
-  std::map<ReplicaId, LogImage> wiped_;  // what was on those disks
+  std::map<ReplicaId, WipedDisk> wiped_;  // what was on those disks
   std::set<ReplicaId> gone_;             // wiped, or away for good
   RaftChecker checker_;
   std::vector<std::unique_ptr<CoreNode>> nodes_;  // by slot

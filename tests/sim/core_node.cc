@@ -23,6 +23,7 @@ using raft::Role;
 
 constexpr SimTime kFetchMax{3'000};
 constexpr SimTime kSnapshotMax{60'000};
+constexpr SimTime kInstallMax{100'000};
 constexpr SimTime kHealedWriteMax{500};
 constexpr int kReadysMax = 10'000;
 
@@ -121,7 +122,8 @@ void CoreNode::Start() {
   core_ = std::make_unique<Core>(std::move(options), disk_.get());
   checked_commit_ = log_.base().index;
   last_commit_ = hard_state.commit;
-  commits_.push_back({hard_state.term, last_commit_, machine_.configuration});
+  commits_.push_back(
+      {last_commit_, hard_state.term, Role::kFollower, machine_.configuration});
   disk_free_ = apply_free_ = around_.queue->now();
   TickLater();
   Pump();
@@ -244,7 +246,16 @@ void CoreNode::ForgetLeader() {
 
 raft::ProposeResult CoreNode::ChangeMembers(const raft::ConfigChange& change) {
   if (!up() || paused()) return raft::ProposeResult::kNotLeader;
+  const LogIndex applied = machine_.ledger.applied().index;
+  const bool under_way =
+      std::any_of(log_.entries().begin(), log_.entries().end(), [applied](const Entry& entry) {
+        return entry.type == EntryType::kConfiguration && entry.index > applied;
+      });
   const raft::ProposeResult result = core_->ProposeConfigChange(change);
+  if (result == raft::ProposeResult::kOk && under_way) {
+    around_.checker->Fail("one change at a time",
+                          Name() + " changes members while a change is not applied");
+  }
   Pump();
   return result;
 }
@@ -297,24 +308,26 @@ void CoreNode::NoteCommit() {
                           absl::StrCat(Name(), ": commit ", last_commit_.value(), " became ",
                                        commit.value()));
   }
-  if (commit > last_commit_) commits_.push_back({core_->term(), commit, core_->configuration()});
+  if (commit > last_commit_) {
+    commits_.push_back({commit, core_->term(), core_->role(), core_->configuration()});
+  }
   last_commit_ = commit;
 }
 
 // Just after a Ready was taken: the log here is the core's own.
 void CoreNode::NoteProgress() {
   RaftChecker* const checker = around_.checker;
-  const Term term = core_->term();
   if (core_->last_index() != log_.last()) {
     checker->Fail("entries are handed out", absl::StrCat(Name(), " has kept entries back"));
     return;
   }
-  if (core_->role() == Role::kLeader) checker->OnLeader(replica_, term, log_);
+  if (core_->role() == Role::kLeader) {
+    checker->OnLeader(replica_, core_->term(), log_, core_->configuration());
+  }
   NoteCommit();
-  for (const Commit& commit : commits_) {
+  for (const RaftChecker::Commit& commit : commits_) {
     if (commit.index <= checked_commit_) continue;
-    checker->OnCommit(replica_, commit.term, checked_commit_, commit.index, log_,
-                      commit.configuration);
+    checker->OnCommit(replica_, checked_commit_, commit, log_);
     checked_commit_ = commit.index;
   }
   commits_.clear();
@@ -382,7 +395,9 @@ SimTime CoreNode::DrawWrite() {
 void CoreNode::TakeApart(Ready ready) {
   if (ready.needs_write() && !disk_failed_) {
     disk_->Queue(MakeWrite(&ready));
-    disk_free_ = std::max(disk_free_, around_.queue->now() + DrawWrite());
+    SimTime span = DrawWrite();
+    if (ready.snapshot != nullptr) span += Draw(kInstallMax);
+    disk_free_ = std::max(disk_free_, around_.queue->now() + span);
     Later(disk_free_, [this] { Written(false); });
   }
   if (!ready.committed.empty()) ApplyLater(std::move(ready.committed));
@@ -414,10 +429,10 @@ void CoreNode::Written(bool together) {
   const DiskWrite write = disk_->Complete(around_.stats);
   if (write.snapshot != nullptr) InstallSnapshot(write.snapshot);
   for (const Message& message : write.messages) {
-    NoteVote(message);
     if (message.to != replica_) {
       Send(message);
     } else if (!together) {
+      Leaves(message);
       core_->Step(message);
     }
   }
@@ -509,9 +524,14 @@ void CoreNode::AnswerReads() {
 
 // --- Sending.
 
-void CoreNode::NoteVote(const Message& message) {
-  if (message.type != MessageType::kVoteResponse || message.reject) return;
-  around_.checker->OnVote(replica_, message.term, message.to);
+void CoreNode::Leaves(const Message& message) {
+  // Together, a message may have waited here while the core went on.
+  const bool apart = around_.setup->write_apart;
+  const bool fresh = apart && message.term == core_->term();
+  around_.checker->OnSend(message, fresh ? &log_ : nullptr);
+  if (!apart) return;
+  const auto broken = flow_.OnSend(message, *around_.setup);
+  if (broken.has_value()) around_.checker->Fail("flow bounds", Name() + ": " + *broken);
 }
 
 void CoreNode::Send(const Message& message) {
@@ -519,26 +539,32 @@ void CoreNode::Send(const Message& message) {
     around_.checker->Fail("messages to itself wait", Name() + " sends itself a message at once");
     return;
   }
-  // Together, a message may have waited here while the core went on.
-  if (around_.setup->write_apart) {
-    const auto broken = flow_.OnSend(message, *around_.setup);
-    if (broken.has_value()) around_.checker->Fail("flow bounds", Name() + ": " + *broken);
-  }
+  Leaves(message);
   if (message.type == MessageType::kSnapshot) {
     SendSnapshot(message);
     return;
   }
-  CoreNode* const to = around_.host->NodeOf(message.to);
-  NodeHost* const host = around_.host;
-  const bool sent =
-      to != nullptr && around_.network->Send(slot_, to->slot(), SimTime(0), [host, message] {
-        CoreNode* const node = host->NodeOf(message.to);
-        if (node != nullptr) node->Receive(message);
-      });
+  if (message.type == MessageType::kAppend && !healed_ && !message.entries.empty() &&
+      random_.Chance(around_.setup->shorter_per_1000, 1000)) {
+    // As from a leader that packs less into a message.
+    Message shorter = message;
+    shorter.entries.resize(random_.Below(message.entries.size()));
+    Carry(shorter, SimTime(0));
+  }
+  const bool sent = Carry(message, SimTime(0));
   if (sent || !random_.Chance(1, 4)) return;
   Later(around_.queue->now() + Draw(SimTime(5'000)), [this, peer = message.to] {
     flow_.OnReport(peer);
     core_->ReportUnreachable(peer);
+  });
+}
+
+bool CoreNode::Carry(const Message& message, SimTime extra) {
+  const CoreNode* const to = around_.host->NodeOf(message.to);
+  if (to == nullptr) return false;
+  return around_.network->Send(slot_, to->slot(), extra, [host = around_.host, message] {
+    CoreNode* const node = host->NodeOf(message.to);
+    if (node != nullptr) node->Receive(message);
   });
 }
 
@@ -548,14 +574,8 @@ void CoreNode::SendSnapshot(const Message& message) {
     flow_.OnReport(peer);
     core_->ReportSnapshot(peer, result);
   };
-  CoreNode* const to = around_.host->NodeOf(message.to);
-  NodeHost* const host = around_.host;
-  // Its data is sent again and again until it has all arrived, or the link is given up.
-  const bool sent = to != nullptr && to->up() &&
-                    around_.network->Send(slot_, to->slot(), span, [host, message] {
-                      CoreNode* const node = host->NodeOf(message.to);
-                      if (node != nullptr) node->Receive(message);
-                    });
+  const CoreNode* const to = around_.host->NodeOf(message.to);
+  const bool sent = to != nullptr && to->up() && Carry(message, span);
   Later(around_.queue->now() + 2 * span + SimTime(1'000), [report, sent] {
     report(sent ? Core::SnapshotResult::kInstalled : Core::SnapshotResult::kFailed);
   });

@@ -136,9 +136,12 @@ class CoreNode {
   void ApplyOne(const raft::Entry& entry);
   void AnswerReads();
   void Send(const raft::Message& message);
+  // False: it is certainly lost.
+  bool Carry(const raft::Message& message, SimTime extra);
   void SendSnapshot(const raft::Message& message);
   void NoteAnswer(const raft::Message& message);
-  void NoteVote(const raft::Message& message);
+  // Looks at what leaves, to itself too.
+  void Leaves(const raft::Message& message);
   SimTime Draw(SimTime bound) {
     return SimTime(random_.Below(static_cast<uint64_t>(bound.count()) + 1));
   }
@@ -158,12 +161,7 @@ class CoreNode {
   LogIndex checked_commit_;
   LogIndex last_commit_;
   // How commit has moved since a Ready was taken last, and the configuration that moved it.
-  struct Commit {
-    Term term;
-    LogIndex index;
-    raft::Configuration configuration;
-  };
-  std::vector<Commit> commits_;
+  std::vector<RaftChecker::Commit> commits_;
   bool together_busy_ = false;
   bool disk_failed_ = false;
   SimTime disk_free_{0};

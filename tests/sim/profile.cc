@@ -80,6 +80,7 @@ void DrawSurroundings(Prng& random, Setup* setup) {
   setup->loss_per_1000 = Pick<uint32_t>(random, {0, 0, 10, 60});
   setup->duplicate_per_1000 = Pick<uint32_t>(random, {0, 0, 20, 100});
   setup->late_duplicate_per_1000 = Pick<uint32_t>(random, {0, 0, 20});
+  setup->shorter_per_1000 = Pick<uint32_t>(random, {0, 0, 50});
   setup->write_max = SimTime(Pick<uint32_t>(random, {300, 2'000, 15'000, 60'000}));
   setup->apply_max = SimTime(Pick<uint32_t>(random, {100, 1'000, 15'000}));
   setup->cached_entries = Pick<uint32_t>(random, {0, 5, 1'000, 1'000});

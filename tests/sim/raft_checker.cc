@@ -19,8 +19,8 @@ std::string Who(ReplicaId replica) { return absl::StrCat("replica ", replica.val
 }  // namespace
 
 RaftChecker::RaftChecker(raft::EntryId base, raft::Configuration configuration,
-                         HasDurably has_durably, RunStats* stats)
-    : base_(base), has_durably_(std::move(has_durably)), stats_(stats) {
+                         const Disks* disks, RunStats* stats)
+    : base_(base), disks_(disks), stats_(stats) {
   configurations_[base.index] = std::move(configuration);
 }
 
@@ -33,7 +33,8 @@ const RaftChecker::Committed* RaftChecker::CommittedAt(LogIndex index) const {
   return &committed_[index.value() - base_.index.value() - 1];
 }
 
-void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log) {
+void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log,
+                           const raft::Configuration& configuration) {
   const auto [at, added] = leaders_.try_emplace(term, replica);
   if (!added) {
     if (at->second != replica) {
@@ -43,6 +44,8 @@ void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log) {
     return;
   }
   ++stats_->leader_changes;
+  CheckElected(replica, term, configuration.voters);
+  CheckElected(replica, term, configuration.voters_outgoing);
   // By log matching the last one that it must have stands for all.
   const auto later = std::partition_point(committed_.begin(), committed_.end(),
                                           [term](const Committed& one) { return one.when < term; });
@@ -55,6 +58,62 @@ void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log) {
     Fail("leader completeness", absl::StrCat(Who(replica), " leads term ", term.value(),
                                              " without the committed entry ", Text(must)));
   }
+}
+
+void RaftChecker::CheckElected(ReplicaId replica, Term term,
+                               const std::vector<ReplicaId>& voters) {
+  size_t count = 0;
+  for (const ReplicaId voter : voters) {
+    const raft::HardState state = disks_->HardStateOf(voter);
+    const auto vote = votes_.find({term, voter});
+    const bool durable = state.term > term || (state.term == term && state.vote == replica);
+    const bool voted = voter == replica || (vote != votes_.end() && vote->second == replica);
+    if (durable && voted) ++count;
+  }
+  if (voters.empty() || count * 2 > voters.size()) return;
+  Fail("durable first", absl::StrCat(Who(replica), " leads term ", term.value(), " by durable votes of ",
+                                     count, " of ", voters.size(), " voters"));
+}
+
+void RaftChecker::CheckTold(const raft::Message& message, LogIndex index, Term term,
+                            const LogImage& log) {
+  const std::optional<Term> own = log.TermAt(index);
+  if (!own.has_value() || *own == term) return;
+  Fail("what it has", absl::StrCat(Who(message.from), " tells ", Who(message.to), " of entry ",
+                                   Text({term, index}), "; it has ", Text({*own, index})));
+}
+
+void RaftChecker::OnSend(const raft::Message& message, const LogImage* log) {
+  using raft::MessageType;
+  if (message.type == MessageType::kVoteResponse && !message.reject) {
+    OnVote(message.from, message.term, message.to);
+    const raft::HardState state = disks_->HardStateOf(message.from);
+    if (state.term < message.term || (state.term == message.term && state.vote != message.to)) {
+      Fail("durable first", absl::StrCat(Who(message.from), " votes in term ",
+                                         message.term.value(), " before that is durable"));
+    }
+  }
+  if (log == nullptr) return;
+  if (message.type == MessageType::kVote) {
+    CheckTold(message, message.index, message.log_term, *log);
+  } else if (message.type == MessageType::kAppend) {
+    CheckTold(message, message.index, message.log_term, *log);
+    for (const raft::Entry& entry : message.entries) {
+      CheckTold(message, entry.index, entry.term, *log);
+    }
+  } else if (message.type == MessageType::kAppendResponse && !message.reject) {
+    CheckStored(message, *log);
+  }
+}
+
+void RaftChecker::CheckStored(const raft::Message& message, const LogImage& log) {
+  const std::optional<Term> term = log.TermAt(message.index);
+  if (!term.has_value() || message.index <= base_.index ||
+      disks_->HasEntry(message.from, {*term, message.index})) {
+    return;
+  }
+  Fail("durable first", absl::StrCat(Who(message.from), " acknowledges ",
+                                     Text({*term, message.index}), " before it is durable"));
 }
 
 void RaftChecker::OnVote(ReplicaId voter, Term term, ReplicaId candidate) {
@@ -85,29 +144,36 @@ void RaftChecker::OnEntry(ReplicaId replica, const LogImage& log, LogIndex index
 void RaftChecker::CheckDurable(ReplicaId replica, raft::EntryId entry,
                                const std::vector<ReplicaId>& voters) {
   size_t count = 0;
-  for (const ReplicaId voter : voters) count += has_durably_(voter, entry) ? 1 : 0;
+  for (const ReplicaId voter : voters) count += disks_->HasEntry(voter, entry) ? 1 : 0;
   if (voters.empty() || count * 2 > voters.size()) return;
-  Fail("durable commit",
+  Fail("durable first",
        absl::StrCat(Who(replica), " commits ", Text(entry), ", which is on the disks of ", count,
                     " of ", voters.size(), " voters"));
 }
 
-void RaftChecker::OnCommit(ReplicaId replica, Term term, LogIndex from, LogIndex to, const LogImage& log,
-                           const raft::Configuration& configuration) {
-  for (LogIndex index = Next(std::max(from, log.base().index)); index <= to; index = Next(index)) {
+void RaftChecker::OnCommit(ReplicaId replica, LogIndex from, const Commit& commit,
+                           const LogImage& log) {
+  const bool first = commit.index > committed();
+  for (LogIndex index = Next(std::max(from, log.base().index)); index <= commit.index;
+       index = Next(index)) {
     const raft::Entry& entry = log.At(index);
     const uint64_t hash = HashEntry(entry);
     const Committed* const known = CommittedAt(index);
     if (known == nullptr) {
       ++stats_->commits;
-      committed_.push_back({entry.term, term, hash, 0});
-      CheckDurable(replica, {entry.term, index}, configuration.voters);
-      CheckDurable(replica, {entry.term, index}, configuration.voters_outgoing);
+      committed_.push_back({entry.term, commit.term, hash, 0});
+      CheckDurable(replica, {entry.term, index}, commit.configuration.voters);
+      CheckDurable(replica, {entry.term, index}, commit.configuration.voters_outgoing);
     } else if (known->hash != hash) {
       Fail("state machine safety",
            absl::StrCat(Who(replica), " commits ", Text({entry.term, index}), "; committed is ",
                         Text({known->term, index})));
     }
+  }
+  if (first && commit.role == raft::Role::kLeader && log.TermAt(commit.index) != commit.term) {
+    Fail("commit by own term", absl::StrCat(Who(replica), " commits up to ", commit.index.value(),
+                                            ", an entry of an earlier term than its ",
+                                            commit.term.value()));
   }
 }
 

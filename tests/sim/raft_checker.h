@@ -7,7 +7,11 @@
 //   leader completeness   a leader's log holds everything that was committed in earlier terms
 //   log matching          an entry of one (term, index) is one entry, after one predecessor
 //   state machine safety  what is committed or applied at an index is the same everywhere
-//   durable commit        what is committed first is on the disks of a majority then
+//   durable first         a vote, or that an entry is stored, is told only when it is durable; who
+//                         leads has durable votes of a majority; what is committed first is on the
+//                         disks of a majority
+//   commit by own term    a leader commits by counting only entries of its own term
+//   what it has           a replica tells of its log as it has handed it out
 //   commit                never goes backwards
 //   reads                 an answered read reflects all that was committed when it was asked
 //   configuration         equal everywhere at an equal index
@@ -19,7 +23,6 @@
 #define HOLDFAST_TESTS_SIM_RAFT_CHECKER_H_
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -36,12 +39,17 @@ namespace holdfast::sim {
 
 class RaftChecker {
  public:
-  // Whether `replica` has the entry on its disk, or something durable that stands for it. Of a
-  // wiped disk: whether it had.
-  using HasDurably = std::function<bool(ReplicaId replica, raft::EntryId entry)>;
+  // What is on the replicas' disks; of a wiped disk, what was.
+  class Disks {
+   public:
+    virtual ~Disks() = default;
+    // The entry, or something that stands for it.
+    virtual bool HasEntry(ReplicaId replica, raft::EntryId entry) const = 0;
+    virtual raft::HardState HardStateOf(ReplicaId replica) const = 0;
+  };
 
   // `base` is where every log begins; its configuration is `configuration`.
-  RaftChecker(raft::EntryId base, raft::Configuration configuration, HasDurably has_durably,
+  RaftChecker(raft::EntryId base, raft::Configuration configuration, const Disks* disks,
               RunStats* stats);
 
   const std::optional<Violation>& violation() const { return violation_; }
@@ -50,15 +58,21 @@ class RaftChecker {
   // --- What a replica does. `log` is its log as it stands, written or not.
 
   // It leads.
-  void OnLeader(ReplicaId replica, Term term, const LogImage& log);
-  // It sends its vote, to itself too.
-  void OnVote(ReplicaId voter, Term term, ReplicaId candidate);
+  void OnLeader(ReplicaId replica, Term term, const LogImage& log,
+                const raft::Configuration& configuration);
+  // `message` leaves it, to itself too. `log`: nullptr if it has changed its term, or may have
+  // changed its log, since it made the message.
+  void OnSend(const raft::Message& message, const LogImage* log);
   // `log` has just got an entry at `index`.
   void OnEntry(ReplicaId replica, const LogImage& log, LogIndex index);
-  // It holds for committed, in `term`, what is in (from, to] of its log. `configuration` is its own
-  // then.
-  void OnCommit(ReplicaId replica, Term term, LogIndex from, LogIndex to, const LogImage& log,
-                const raft::Configuration& configuration);
+  // It holds for committed what is in (from, `commit`] of its log.
+  struct Commit {
+    LogIndex index;
+    Term term;        // its own then
+    raft::Role role;  // its own then
+    raft::Configuration configuration;
+  };
+  void OnCommit(ReplicaId replica, LogIndex from, const Commit& commit, const LogImage& log);
   // Its state machine has applied `entry`, and now has that hash.
   void OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash);
   // Its configuration as of `index`.
@@ -94,9 +108,13 @@ class RaftChecker {
   const Committed* CommittedAt(LogIndex index) const;
   void CheckStateHash(ReplicaId replica, LogIndex index, uint64_t state_hash);
   void CheckDurable(ReplicaId replica, raft::EntryId entry, const std::vector<ReplicaId>& voters);
+  void CheckElected(ReplicaId replica, Term term, const std::vector<ReplicaId>& voters);
+  void OnVote(ReplicaId voter, Term term, ReplicaId candidate);
+  void CheckStored(const raft::Message& message, const LogImage& log);
+  void CheckTold(const raft::Message& message, LogIndex index, Term term, const LogImage& log);
 
   const raft::EntryId base_;
-  const HasDurably has_durably_;
+  const Disks* const disks_;
   RunStats* const stats_;
   std::optional<Violation> violation_;
   std::vector<Committed> committed_;  // from base_.index + 1

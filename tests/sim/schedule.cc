@@ -104,7 +104,8 @@ std::string Describe(const Setup& setup) {
   absl::StrAppend(&text, "  network: ", setup.delay_min.count(), " to ", setup.delay_max.count(),
                   " us", setup.reorder ? ", out of order" : ", in order", "; of 1000 messages ",
                   setup.loss_per_1000, " lost, ", setup.duplicate_per_1000, " twice, ",
-                  setup.late_duplicate_per_1000, " again late\n  disk: writes up to ",
+                  setup.late_duplicate_per_1000, " again late, ", setup.shorter_per_1000,
+                  " also shorter\n  disk: writes up to ",
                   setup.write_max.count(), " us, applying up to ", setup.apply_max.count(),
                   " us; ", setup.cached_entries, " entries cached\n");
   if (setup.lost_minority != 0) {

@@ -38,6 +38,7 @@ class Shrinker {
     Try([](Setup* setup) { setup->late_duplicate_per_1000 = 0; });
     Try([](Setup* setup) { setup->duplicate_per_1000 = 0; });
     Try([](Setup* setup) { setup->loss_per_1000 = 0; });
+    Try([](Setup* setup) { setup->shorter_per_1000 = 0; });
     Try([](Setup* setup) { setup->reorder = false; });
     Try([](Setup* setup) { setup->lost_minority = 0; });
     Try([](Setup* setup) { setup->delay_max = SimTime(500); });
