@@ -30,8 +30,7 @@ std::shared_ptr<const MachineState> InitialState(const Setup& setup) {
 
 }  // namespace
 
-CoreCluster::CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* stats,
-                         Trace* trace)
+CoreCluster::CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* stats, Trace* trace)
     : schedule_(schedule),
       queue_(queue),
       stats_(stats),
@@ -41,16 +40,14 @@ CoreCluster::CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* 
       clients_(schedule.seed, schedule.setup, queue,
                [this](Slot slot, WriteId write, size_t bytes) {
                  CoreNode* const node = Find(slot);
-                 return node != nullptr &&
-                                node->Write(write, bytes) == raft::ProposeResult::kOk
+                 return node != nullptr && node->Write(write, bytes) == raft::ProposeResult::kOk
                             ? WriteClients::Try::kAccepted
                             : WriteClients::Try::kRefused;
                }) {
   const Setup& setup = schedule.setup;
   const Surroundings around{&setup, queue, &network_, &checker_, stats, trace, this, &hash_};
   for (Slot slot = 0; slot < setup.nodes + setup.spares; ++slot) {
-    auto state =
-        slot < setup.nodes ? InitialState(setup) : std::make_shared<const MachineState>();
+    auto state = slot < setup.nodes ? InitialState(setup) : std::make_shared<const MachineState>();
     nodes_.push_back(std::make_unique<CoreNode>(slot, ReplicaId(++disks_), std::move(state),
                                                 schedule.seed * 31 + slot, around));
   }

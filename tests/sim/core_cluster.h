@@ -92,7 +92,7 @@ class CoreCluster final : public NodeHost, public RaftChecker::Disks {
   Network network_;
   uint64_t hash_ = 0;
   std::map<ReplicaId, WipedDisk> wiped_;  // what was on those disks
-  std::set<ReplicaId> gone_;             // wiped, or away for good
+  std::set<ReplicaId> gone_;              // wiped, or away for good
   RaftChecker checker_;
   std::vector<std::unique_ptr<CoreNode>> nodes_;  // by slot
   std::vector<std::shared_ptr<const MachineState>> pinned_;

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "replication/raft/configuration.h"
+#include "replication/raft/testing/describe.h"
 #include "tests/sim/members.h"
-#include "tests/sim/message_text.h"
 
 namespace holdfast::sim {
 namespace {
@@ -122,8 +122,7 @@ void CoreNode::Start() {
   core_ = std::make_unique<Core>(std::move(options), disk_.get());
   checked_commit_ = log_.base().index;
   last_commit_ = hard_state.commit;
-  commits_.push_back(
-      {last_commit_, hard_state.term, Role::kFollower, machine_.configuration});
+  commits_.push_back({last_commit_, hard_state.term, Role::kFollower, machine_.configuration});
   disk_free_ = apply_free_ = around_.queue->now();
   TickLater();
   Pump();
@@ -188,7 +187,7 @@ void CoreNode::Receive(const Message& message) {
   Resume(incarnation_, [this, message] {
     if (message.to != replica_) return;
     if (around_.trace->on()) {
-      around_.trace->Line(absl::StrCat(Name(), " gets ", MessageText(message)));
+      around_.trace->Line(absl::StrCat(Name(), " gets ", raft::DescribeMessage(message, "  ")));
     }
     *around_.hash = Mix(*around_.hash, static_cast<uint64_t>(message.type) << 32 ^
                                            message.term.value() << 16 ^ message.index.value());
@@ -304,9 +303,9 @@ void CoreNode::Observe() {
 void CoreNode::NoteCommit() {
   const LogIndex commit = core_->commit();
   if (commit < last_commit_) {
-    around_.checker->Fail("commit never goes back",
-                          absl::StrCat(Name(), ": commit ", last_commit_.value(), " became ",
-                                       commit.value()));
+    around_.checker->Fail(
+        "commit never goes back",
+        absl::StrCat(Name(), ": commit ", last_commit_.value(), " became ", commit.value()));
   }
   if (commit > last_commit_) {
     commits_.push_back({commit, core_->term(), core_->role(), core_->configuration()});

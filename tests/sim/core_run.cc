@@ -32,9 +32,9 @@ class CoreRun {
     while (!done_ && !checker.violation().has_value()) {
       if (queue_.steps() > kStepsMax) checker.Fail("bounded steps", "a run that does not end");
       if (!queue_.RunNext(end)) {
-        checker.Fail("progress", absl::StrCat(cluster_.Unsettled().value_or("writes go on"), " ",
-                                              kProgressWithin.count() / 1000,
-                                              " ms after everything healed"));
+        checker.Fail("progress",
+                     absl::StrCat(cluster_.Unsettled().value_or("writes go on"), " ",
+                                  kProgressWithin.count() / 1000, " ms after everything healed"));
       }
     }
     stats_.runs = 1;

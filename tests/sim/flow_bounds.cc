@@ -30,9 +30,9 @@ std::optional<std::string> FlowBounds::OnAnswer(const raft::Message& message,
   if (message.term != peer.term) return std::nullopt;
   if (!message.reject) {
     const bool probed = progress.state == raft::ProgressState::kProbe;
-    peer.unanswered.erase(peer.unanswered.begin(), probed
-                                                       ? peer.unanswered.end()
-                                                       : peer.unanswered.lower_bound(message.index));
+    peer.unanswered.erase(
+        peer.unanswered.begin(),
+        probed ? peer.unanswered.end() : peer.unanswered.lower_bound(message.index));
     peer.rejected.clear();
     return std::nullopt;
   }

@@ -36,8 +36,8 @@ class FlowBounds {
   std::optional<std::string> OnSend(const raft::Message& message, const Setup& setup);
   // The leader gets an answer to an append, of its own term; `progress` is what it knows before
   // that of who sends it, `log` its own log.
-  std::optional<std::string> OnAnswer(const raft::Message& message,
-                                      const raft::Progress& progress, const LogImage& log);
+  std::optional<std::string> OnAnswer(const raft::Message& message, const raft::Progress& progress,
+                                      const LogImage& log);
 
  private:
   struct Peer {

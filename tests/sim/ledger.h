@@ -48,7 +48,8 @@ inline std::shared_ptr<const std::string> EncodeWrite(WriteId id, size_t size) {
 
 inline WriteId DecodeWrite(const std::string& bytes) {
   WriteId id = 0;
-  for (size_t i = 0; i < 4; ++i) id |= static_cast<WriteId>(static_cast<uint8_t>(bytes[i])) << 8 * i;
+  for (size_t i = 0; i < 4; ++i)
+    id |= static_cast<WriteId>(static_cast<uint8_t>(bytes[i])) << 8 * i;
   return id;
 }
 

@@ -63,9 +63,7 @@ bool Contains(const std::vector<ReplicaId>& list, ReplicaId replica) {
   return std::find(list.begin(), list.end(), replica) != list.end();
 }
 
-bool IsJoint(const Configuration& configuration) {
-  return !configuration.voters_outgoing.empty();
-}
+bool IsJoint(const Configuration& configuration) { return !configuration.voters_outgoing.empty(); }
 
 std::set<ReplicaId> AllMembers(const Configuration& configuration) {
   std::set<ReplicaId> members(configuration.voters.begin(), configuration.voters.end());
@@ -75,12 +73,10 @@ std::set<ReplicaId> AllMembers(const Configuration& configuration) {
 }
 
 bool MajorityAlive(const Configuration& configuration, const std::set<ReplicaId>& gone) {
-  return MajorityOf(configuration.voters, gone) &&
-         MajorityOf(configuration.voters_outgoing, gone);
+  return MajorityOf(configuration.voters, gone) && MajorityOf(configuration.voters_outgoing, gone);
 }
 
-std::optional<ConfigChange> ChooseChange(const Configuration& configuration,
-                                         const Choice& choice) {
+std::optional<ConfigChange> ChooseChange(const Configuration& configuration, const Choice& choice) {
   Prng random(choice.number);
   ConfigChange change;
   if (IsJoint(configuration)) {
@@ -96,9 +92,8 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration,
   for (uint64_t i = 0; i < steps; ++i) {
     const ConfigStep step = DrawStep(random, replicas, configuration);
     const bool repeated =
-        std::any_of(change.steps.begin(), change.steps.end(), [&step](const ConfigStep& other) {
-          return other.replica == step.replica;
-        });
+        std::any_of(change.steps.begin(), change.steps.end(),
+                    [&step](const ConfigStep& other) { return other.replica == step.replica; });
     const bool dead = choice.gone.contains(step.replica) && step.kind != ConfigStep::Kind::kRemove;
     if (!repeated && !dead) change.steps.push_back(step);
   }

@@ -69,9 +69,8 @@ void DrawRaft(Prng& random, Setup* setup) {
   setup->committed_bytes_max = Pick<uint64_t>(random, {200, 4'000, 4 << 20});
   setup->uncommitted_bytes_max = Pick<uint64_t>(random, {2'000, UINT64_MAX});
   setup->inflight_messages_max = Pick<uint32_t>(random, {1, 2, 8, 256});
-  setup->inflight_bytes_max = random.Chance(1, 3)
-                                  ? std::max<uint64_t>(setup->message_bytes_max, 400)
-                                  : UINT64_MAX;
+  setup->inflight_bytes_max =
+      random.Chance(1, 3) ? std::max<uint64_t>(setup->message_bytes_max, 400) : UINT64_MAX;
 }
 
 void DrawSurroundings(Prng& random, Setup* setup) {
@@ -160,15 +159,26 @@ std::vector<Profile> MakeProfiles() {
   all_core.insert(all_core.end(), {kMembers, kFlush, kCutLog, kWipe});
   return {
       {"core", "the bare Raft core, every fault", Layer::kCore, all_core, {}},
-      {"core-members", "the bare core, members change all the time", Layer::kCore,
-       with({kCrash, kPause, kSlowDisk, kTransfer, kFlush, kCutLog}), {kMembers}},
-      {"core-snapshots", "the bare core, logs are cut all the time", Layer::kCore,
-       with({kCrash, kSlowDisk, kSlowApply, kMembers, kFailWrite}), {kFlush, kCutLog}},
-      {"core-disks", "the bare core, crashes, failing, slow and wiped disks", Layer::kCore,
+      {"core-members",
+       "the bare core, members change all the time",
+       Layer::kCore,
+       with({kCrash, kPause, kSlowDisk, kTransfer, kFlush, kCutLog}),
+       {kMembers}},
+      {"core-snapshots",
+       "the bare core, logs are cut all the time",
+       Layer::kCore,
+       with({kCrash, kSlowDisk, kSlowApply, kMembers, kFailWrite}),
+       {kFlush, kCutLog}},
+      {"core-disks",
+       "the bare core, crashes, failing, slow and wiped disks",
+       Layer::kCore,
        {kIsolate, kPause, kCampaign, kTransfer, kFlush, kCutLog, kSlowDisk, kWipe, kFailWrite},
        {kCrash}},
-      {"core-elections", "the bare core, leadership changes all the time", Layer::kCore,
-       with({kCrash, kSlowDisk, kPause, kForgetLeader}), {kCampaign, kTransfer}},
+      {"core-elections",
+       "the bare core, leadership changes all the time",
+       Layer::kCore,
+       with({kCrash, kSlowDisk, kPause, kForgetLeader}),
+       {kCampaign, kTransfer}},
   };
 }
 

@@ -10,16 +10,14 @@
 namespace holdfast::sim {
 namespace {
 
-std::string Text(raft::EntryId id) {
-  return absl::StrCat(id.term.value(), "/", id.index.value());
-}
+std::string Text(raft::EntryId id) { return absl::StrCat(id.term.value(), "/", id.index.value()); }
 
 std::string Who(ReplicaId replica) { return absl::StrCat("replica ", replica.value()); }
 
 }  // namespace
 
-RaftChecker::RaftChecker(raft::EntryId base, raft::Configuration configuration,
-                         const Disks* disks, RunStats* stats)
+RaftChecker::RaftChecker(raft::EntryId base, raft::Configuration configuration, const Disks* disks,
+                         RunStats* stats)
     : base_(base), disks_(disks), stats_(stats) {
   configurations_[base.index] = std::move(configuration);
 }
@@ -38,8 +36,8 @@ void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log,
   const auto [at, added] = leaders_.try_emplace(term, replica);
   if (!added) {
     if (at->second != replica) {
-      Fail("one leader a term", absl::StrCat(Who(at->second), " and ", Who(replica),
-                                             " lead in term ", term.value()));
+      Fail("one leader a term",
+           absl::StrCat(Who(at->second), " and ", Who(replica), " lead in term ", term.value()));
     }
     return;
   }
@@ -50,8 +48,7 @@ void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log,
   const auto later = std::partition_point(committed_.begin(), committed_.end(),
                                           [term](const Committed& one) { return one.when < term; });
   if (later == committed_.begin()) return;
-  const LogIndex newest(base_.index.value() +
-                        static_cast<uint64_t>(later - committed_.begin()));
+  const LogIndex newest(base_.index.value() + static_cast<uint64_t>(later - committed_.begin()));
   const raft::EntryId must{std::prev(later)->term, newest};
   const bool in_snapshot = newest < log.base().index;
   if (!in_snapshot && log.TermAt(newest) != must.term) {
@@ -60,8 +57,7 @@ void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log,
   }
 }
 
-void RaftChecker::CheckElected(ReplicaId replica, Term term,
-                               const std::vector<ReplicaId>& voters) {
+void RaftChecker::CheckElected(ReplicaId replica, Term term, const std::vector<ReplicaId>& voters) {
   size_t count = 0;
   for (const ReplicaId voter : voters) {
     const raft::HardState state = disks_->HardStateOf(voter);
@@ -71,8 +67,9 @@ void RaftChecker::CheckElected(ReplicaId replica, Term term,
     if (durable && voted) ++count;
   }
   if (voters.empty() || count * 2 > voters.size()) return;
-  Fail("durable first", absl::StrCat(Who(replica), " leads term ", term.value(), " by durable votes of ",
-                                     count, " of ", voters.size(), " voters"));
+  Fail("durable first",
+       absl::StrCat(Who(replica), " leads term ", term.value(), " by durable votes of ", count,
+                    " of ", voters.size(), " voters"));
 }
 
 void RaftChecker::CheckTold(const raft::Message& message, LogIndex index, Term term,
@@ -89,8 +86,8 @@ void RaftChecker::OnSend(const raft::Message& message, const LogImage* log) {
     OnVote(message.from, message.term, message.to);
     const raft::HardState state = disks_->HardStateOf(message.from);
     if (state.term < message.term || (state.term == message.term && state.vote != message.to)) {
-      Fail("durable first", absl::StrCat(Who(message.from), " votes in term ",
-                                         message.term.value(), " before that is durable"));
+      Fail("durable first", absl::StrCat(Who(message.from), " votes in term ", message.term.value(),
+                                         " before that is durable"));
     }
   }
   if (log == nullptr) return;
@@ -119,9 +116,8 @@ void RaftChecker::CheckStored(const raft::Message& message, const LogImage& log)
 void RaftChecker::OnVote(ReplicaId voter, Term term, ReplicaId candidate) {
   const auto [at, added] = votes_.try_emplace({term, voter}, candidate);
   if (added || at->second == candidate) return;
-  Fail("one vote a term",
-       absl::StrCat(Who(voter), " votes for ", Who(at->second), " and for ", Who(candidate),
-                    " in term ", term.value()));
+  Fail("one vote a term", absl::StrCat(Who(voter), " votes for ", Who(at->second), " and for ",
+                                       Who(candidate), " in term ", term.value()));
 }
 
 void RaftChecker::OnEntry(ReplicaId replica, const LogImage& log, LogIndex index) {
@@ -171,9 +167,9 @@ void RaftChecker::OnCommit(ReplicaId replica, LogIndex from, const Commit& commi
     }
   }
   if (first && commit.role == raft::Role::kLeader && log.TermAt(commit.index) != commit.term) {
-    Fail("commit by own term", absl::StrCat(Who(replica), " commits up to ", commit.index.value(),
-                                            ", an entry of an earlier term than its ",
-                                            commit.term.value()));
+    Fail("commit by own term",
+         absl::StrCat(Who(replica), " commits up to ", commit.index.value(),
+                      ", an entry of an earlier term than its ", commit.term.value()));
   }
 }
 
@@ -182,17 +178,17 @@ void RaftChecker::CheckStateHash(ReplicaId replica, LogIndex index, uint64_t sta
   uint64_t& known = committed_[index.value() - base_.index.value() - 1].state_hash;
   if (known == 0) known = state_hash;
   if (known != state_hash) {
-    Fail("equal states", absl::StrCat(Who(replica), " has another state than others at ",
-                                      index.value()));
+    Fail("equal states",
+         absl::StrCat(Who(replica), " has another state than others at ", index.value()));
   }
 }
 
 void RaftChecker::OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash) {
   const Committed* const known = CommittedAt(entry.index);
   if (known == nullptr || known->hash != HashEntry(entry)) {
-    Fail("state machine safety", absl::StrCat(Who(replica), " applies ",
-                                              Text({entry.term, entry.index}),
-                                              ", which is not what is committed there"));
+    Fail("state machine safety",
+         absl::StrCat(Who(replica), " applies ", Text({entry.term, entry.index}),
+                      ", which is not what is committed there"));
     return;
   }
   CheckStateHash(replica, entry.index, state_hash);
@@ -202,8 +198,8 @@ void RaftChecker::OnConfiguration(ReplicaId replica, LogIndex index,
                                   const raft::Configuration& configuration) {
   const auto [at, added] = configurations_.try_emplace(index, configuration);
   if (added || at->second == configuration) return;
-  Fail("equal configurations", absl::StrCat(Who(replica), " has another configuration at ",
-                                            index.value(), " than others"));
+  Fail("equal configurations",
+       absl::StrCat(Who(replica), " has another configuration at ", index.value(), " than others"));
 }
 
 void RaftChecker::OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& snapshot,
@@ -218,9 +214,9 @@ void RaftChecker::OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& 
   }
   const auto after = configurations_.upper_bound(snapshot.index);
   if (std::prev(after)->second != snapshot.configuration) {
-    Fail("equal configurations", absl::StrCat(Who(replica), " installs a snapshot at ",
-                                              snapshot.index.value(),
-                                              " with another configuration than others have"));
+    Fail("equal configurations",
+         absl::StrCat(Who(replica), " installs a snapshot at ", snapshot.index.value(),
+                      " with another configuration than others have"));
   }
   CheckStateHash(replica, snapshot.index, state_hash);
 }

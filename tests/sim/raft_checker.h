@@ -78,8 +78,7 @@ class RaftChecker {
   // Its configuration as of `index`.
   void OnConfiguration(ReplicaId replica, LogIndex index, const raft::Configuration& configuration);
   // It puts a snapshot in place of its state.
-  void OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& snapshot,
-                  uint64_t state_hash);
+  void OnSnapshot(ReplicaId replica, const raft::SnapshotDescriptor& snapshot, uint64_t state_hash);
   // A read that was asked for when committed() was `asked` is answered as of `index`.
   void OnRead(ReplicaId replica, LogIndex asked, LogIndex index);
   // A client is told that the entry, whose hash is given, is committed.

@@ -8,7 +8,7 @@ namespace {
 
 struct Column {
   const char* name;
-  uint64_t RunStats::* value;
+  uint64_t RunStats::*value;
 };
 
 // Those that add up, in the order of the summary.

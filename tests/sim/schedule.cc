@@ -105,9 +105,9 @@ std::string Describe(const Setup& setup) {
                   " us", setup.reorder ? ", out of order" : ", in order", "; of 1000 messages ",
                   setup.loss_per_1000, " lost, ", setup.duplicate_per_1000, " twice, ",
                   setup.late_duplicate_per_1000, " again late, ", setup.shorter_per_1000,
-                  " also shorter\n  disk: writes up to ",
-                  setup.write_max.count(), " us, applying up to ", setup.apply_max.count(),
-                  " us; ", setup.cached_entries, " entries cached\n");
+                  " also shorter\n  disk: writes up to ", setup.write_max.count(),
+                  " us, applying up to ", setup.apply_max.count(), " us; ", setup.cached_entries,
+                  " entries cached\n");
   if (setup.lost_minority != 0) {
     Action lost;
     lost.kind = setup.lost_how;

@@ -92,7 +92,7 @@ struct Setup {
   uint32_t loss_per_1000 = 0;
   uint32_t duplicate_per_1000 = 0;
   uint32_t late_duplicate_per_1000 = 0;  // come again up to 2 s later
-  uint32_t shorter_per_1000 = 0;  // appends come once more, with fewer entries
+  uint32_t shorter_per_1000 = 0;         // appends come once more, with fewer entries
 
   // Disks.
   SimTime write_max{500};

@@ -82,8 +82,8 @@ int RunProfile(const Profile& profile, SeedRange seeds, const Arguments& argumen
     return arguments.all;
   });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  std::printf("%s: seeds %" PRIu64 "..%" PRIu64 ": %zu violations; %s; %.1f runs/s; hash %016" PRIx64
-              "\n",
+  std::printf("%s: seeds %" PRIu64 "..%" PRIu64
+              ": %zu violations; %s; %.1f runs/s; hash %016" PRIx64 "\n",
               std::string(profile.name).c_str(), seeds.first, seeds.last, violations.size(),
               Describe(stats).c_str(), static_cast<double>(stats.runs) / seconds.count(), hashes);
   if (violations.empty()) return 0;

@@ -128,8 +128,7 @@ InteractionEnv::Error InteractionEnv::RunSetup(const Command& command, bool* kno
 }
 
 InteractionEnv::Error InteractionEnv::AddNodes(const Args& args) {
-  const std::optional<uint64_t> count =
-      args.empty() ? std::nullopt : ParseNumber(args[0].key);
+  const std::optional<uint64_t> count = args.empty() ? std::nullopt : ParseNumber(args[0].key);
   if (!count.has_value()) return "how many replicas?";
   NewNodes nodes;
   for (const CommandArg& arg : args) {
@@ -167,9 +166,8 @@ void InteractionEnv::Start(Replica* replica) {
 void InteractionEnv::Restart(Replica* replica) {
   replica->append_work.clear();
   replica->apply_work.clear();
-  TakeInFlight([&](const Envelope& envelope) {
-    return envelope.to == replica->id() && envelope.local();
-  });
+  TakeInFlight(
+      [&](const Envelope& envelope) { return envelope.to == replica->id() && envelope.local(); });
   Start(replica);
 }
 
@@ -195,8 +193,7 @@ InteractionEnv::Error InteractionEnv::SetElectionTimeout(const Args& args) {
 
 InteractionEnv::Error InteractionEnv::Compact(const Args& args) {
   return OnFirst(args, [&](Replica* replica) -> Error {
-    const std::optional<uint64_t> index =
-        args.size() < 2 ? std::nullopt : ParseNumber(args[1].key);
+    const std::optional<uint64_t> index = args.size() < 2 ? std::nullopt : ParseNumber(args[1].key);
     if (!index.has_value()) return "up to which index?";
     if (Error error = replica->log->CompactTo(LogIndex(*index)); error.has_value()) return error;
     RaftLog(*replica);
