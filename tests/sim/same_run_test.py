@@ -1,4 +1,4 @@
-"""One seed is one run: two processes that run the same seeds find the same hash of all that happened."""
+"""One seed is one run: two processes find the same hash of all that happened."""
 
 import re
 import subprocess
