@@ -34,7 +34,7 @@ class SimulatedExecutor;
 class EventQueue {
  public:
   struct Options {
-    std::optional<uint64_t> shuffle_seed;
+    std::optional<uint64_t> shuffle_seed = std::nullopt;
   };
 
   EventQueue() = default;
