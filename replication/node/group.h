@@ -30,7 +30,10 @@
 #define HOLDFAST_REPLICATION_NODE_GROUP_H_
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +43,8 @@
 #include "base/executor.h"
 #include "base/types.h"
 #include "replication/node/group_shell.h"
+#include "replication/node/peer_clocks.h"
+#include "replication/node/replica_log.h"
 #include "replication/node/state_machine.h"
 #include "replication/raft/core.h"
 #include "replication/raft/types.h"
@@ -103,8 +108,102 @@ class Group final : public ReplicatedLog {
   void CheckInvariants() const;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  // A write that the shell has not reported, and what waits for it. `records` without any are not
+  // given to the shell: they wait for those before.
+  struct PendingWrite {
+    LogWrite records;
+    raft::WriteToken token;
+    std::vector<raft::Message> messages;
+  };
+  // A snapshot between the end of its reception and its installation.
+  struct Received {
+    raft::SnapshotDescriptor snapshot;
+    std::shared_ptr<StagedState> staged;
+  };
+  using BarrierDone = absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&>;
+
+  // --- Start (group_start.cc).
+  absl::Status CheckLog(const AppliedState& applied) const;
+  // Makes the core from what is on disk, after whatever must be written first.
+  void Begin();
+  void BeginAfter(LogWrite write);
+  void StartCore();
+  void OnWriteFailed(const absl::Status& status);
+  void WaitToStartAnew();
+
+  // --- The duties.
+  // Handles every Ready there is; the end of whatever may have changed something.
+  void Process();
+  void Handle(raft::Ready ready);
+  void Store(raft::Ready* ready);
+  void Submit(PendingWrite write);
+  void OnWritten(const absl::Status& status);
+  void Finish(PendingWrite write);
+  void SendAll(std::vector<raft::Message> messages);
+  void Send(raft::Message message);
+  void Deliver(std::vector<raft::Entry> committed);
+  void FollowRole();
+  void StopLeading(const absl::Status& why);
+  void AnswerReads(const std::vector<raft::ReadState>& states);
+  void Install(raft::Ready ready);
+  void Installed(raft::Ready ready, const absl::Status& status);
+  // What the core asked its log for.
+  void Fetch();
+  void PinState();
+  // What the log says, agreed on or not.
+  raft::Configuration LoggedConfiguration() const;
+  void Fail(const absl::Status& status);
+  // The only voter, and no learners: needs no ticks, no elections and nothing for followers.
+  bool IsAlone() const;
+  bool CampaignIfAlone();
+  void KeepTicking();
+  void Tick();
+
+  const Options options_;
+  Executor* const executor_;
+  const LogStore* const store_;
+  GroupShell* const shell_;
+  StateMachine* const machine_;
+
+  ReplicaLog log_;
+  mutable PeerClocks clocks_;
+  std::unique_ptr<raft::Core> core_;  // nullptr: starting, or starting anew
+  bool processing_ = false;
+  bool dead_ = false;
+  bool ticking_ = false;
+  bool restarting_ = false;  // core_ is to come again, after a failed write
+
+  std::deque<PendingWrite> writes_;        // submitted, in order
+  absl::Status write_failure_;             // of the first that failed; those behind it fail too
+  std::optional<raft::HardState> hint_;    // a newer commit index, for the next write
+  std::optional<Received> received_;
+  bool installing_ = false;
+
+  // What the state machine was given, and what it has done with it.
+  LogPosition delivered_;
+  raft::Configuration configuration_;  // as of delivered_
+  LogIndex applied_;
+  LogIndex core_from_;        // what the core was started from: it knows what is applied up to here
+  bool state_ahead_ = false;  // of the log, by the installation of delivered_
+
+  bool leading_ = false;
+  LogPosition lead_from_;  // leading begins when this, of the present term, is applied; 0: unknown
+  absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
+  uint64_t reads_made_ = 0;
+  std::map<uint64_t, BarrierDone> reads_;
+
+  // Flushed positions that the log may be cut by later, with the bytes that were in it then.
+  struct CutPoint {
+    LogIndex index;
+    uint64_t appended_bytes = 0;
+  };
+  std::deque<CutPoint> cut_points_;
+
+  std::shared_ptr<const PinnedState> pin_;
+  std::string pin_source_;
+  int64_t pin_expires_micros_ = 0;
+  bool pinning_ = false;
+  uint64_t pins_made_ = 0;
 };
 
 }  // namespace holdfast

@@ -7,32 +7,17 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
+#include "replication/node/log_write.h"
 #include "replication/node/state_machine.h"
 #include "replication/raft/types.h"
-#include "storage/log_store.h"
 
 namespace holdfast {
-
-// What goes into a shard's log at once, in the order of its members.
-struct LogWrite {
-  // The log goes on after the snapshot that ends here.
-  std::optional<raft::EntryId> reset = std::nullopt;
-  std::vector<raft::Entry> entries = {};
-  std::optional<raft::HardState> hard_state = std::nullopt;
-  // Entries through this one are not needed any more.
-  std::optional<raft::EntryId> compact = std::nullopt;
-  // kNow: it counts only when it is on stable storage.
-  SyncMode sync = SyncMode::kLater;
-};
-// Adds the records of `write`, which must outlive `batch`'s use.
-void AddToBatch(const LogWrite& write, ShardId shard, LogBatch* batch);
 
 // A message between replicas, with the sender's wall clock (microseconds since the Unix epoch) as
 // it was when the message was made.

@@ -100,12 +100,14 @@ std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vecto
   return {};
 }
 
-std::vector<Proposer::Slot> Proposer::TakeInFlight() {
+std::vector<Proposer::Slot> Proposer::TakeInFlight(LogIndex committed) {
+  auto first = in_flight_.begin();
+  while (first != in_flight_.end() && first->position.index <= committed) ++first;
   std::vector<Slot> slots;
-  for (InFlight& entry : in_flight_) {
-    std::move(entry.slots.begin(), entry.slots.end(), std::back_inserter(slots));
+  for (auto entry = first; entry != in_flight_.end(); ++entry) {
+    std::move(entry->slots.begin(), entry->slots.end(), std::back_inserter(slots));
   }
-  in_flight_.clear();
+  in_flight_.erase(first, in_flight_.end());
   return slots;
 }
 

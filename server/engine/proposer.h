@@ -77,8 +77,9 @@ class Proposer {
   // Who waits for the entry at `position`; empty for an entry that this leader did not propose.
   // Entries of ours that it replaced are given to `lost`.
   std::vector<Slot> TakeSlots(LogPosition position, std::vector<Slot>* lost);
-  // Everything, in flight or not, when leadership ends: it will not be answered by an entry.
-  std::vector<Slot> TakeInFlight();
+  // When leadership ends: what is in flight after `committed`, and what is not in flight. It will
+  // not be answered by an entry.
+  std::vector<Slot> TakeInFlight(LogIndex committed);
   std::vector<Slot> TakePending();
 
  private:

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 #include "server/engine/overlay/cold_reader.h"
 
@@ -39,7 +40,7 @@ Shard::Shard(const Options& options, Parts parts)
 
 Shard::~Shard() = default;
 
-absl::StatusOr<LogPosition> Shard::Restore() {
+absl::StatusOr<AppliedState> Shard::Restore() {
   CHECK(parts_.executor->IsCurrent());
   const std::shared_ptr<const StateSnapshot> snapshot = parts_.store->Snapshot();
   ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored, ReadApplied(*snapshot, options_.shard));
@@ -55,7 +56,7 @@ absl::StatusOr<LogPosition> Shard::Restore() {
                                               applied.index.value(), ": their hash differs"));
     }
   }
-  flushed_ = frozen_ = applied.index;
+  committed_ = flushed_ = frozen_ = applied.index;
   applier_ = std::make_unique<Applier>(
       Applier::Parts{.executor = parts_.executor,
                      .reader = parts_.reader,
@@ -64,7 +65,9 @@ absl::StatusOr<LogPosition> Shard::Restore() {
                      .store = parts_.store,
                      .shard = options_.shard},
       applied, [this](Applier::Applied entry) { OnApplied(std::move(entry)); }, parts_.on_fatal);
-  return LogPosition{applied.term, applied.index};
+  return AppliedState{.position = {applied.term, applied.index},
+                      .configuration = std::move(applied.configuration),
+                      .installing = applied.installing};
 }
 
 // --- Commands.
@@ -146,7 +149,7 @@ void Shard::Pump() {
     if (overlay_.bytes() > options_.overlay_bytes_max) break;  // Flushed() pumps again
     Proposer::Entry entry = proposer_.BuildEntry(now);
     const absl::StatusOr<LogPosition> position =
-        log_->Propose(EntryType::kCommands, std::move(entry.bytes));
+        log_->Propose(std::move(entry.bytes));
     if (!position.ok()) return Refuse(std::move(entry.slots), position.status());
     if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
     proposer_.Proposed(*position, std::move(entry.slots));
@@ -185,14 +188,13 @@ void Shard::EndLateWaiters() {
 
 // --- What the log says.
 
-void Shard::OnCommitted(absl::Span<const CommittedEntry> entries) {
-  for (const CommittedEntry& entry : entries) {
-    if (recovering_) {
-      applier_->PushAndFinish(entry);
-    } else {
-      applier_->Push(entry);
-    }
-  }
+void Shard::OnAppended(absl::Span<const raft::Entry> entries) {
+  for (const raft::Entry& entry : entries) applier_->Prefetch(entry);
+}
+
+void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
+  committed_ = entries.back().index;
+  for (const raft::Entry& entry : entries) applier_->Push(entry);
 }
 
 void Shard::OnLeaderStart(Term) {
@@ -213,7 +215,8 @@ void Shard::OnLeaderStop(const absl::Status& why) {
   not_leading_ = why;
   // A full disk is refused before anything is written; of every other failure nobody knows.
   const bool certain = absl::IsResourceExhausted(why);
-  Refuse(proposer_.TakeInFlight(),
+  // What is committed is answered when it is applied.
+  Refuse(proposer_.TakeInFlight(committed_),
          certain ? why
                  : absl::UnknownError(
                        absl::StrCat("the outcome is unknown: ", std::string(why.message()))));
@@ -257,10 +260,9 @@ void Shard::OnApplied(Applier::Applied applied) {
   Wake();
   RunBarriers();
   if (freeze_) Freeze(std::exchange(freeze_, nullptr));
-  if (!recovering_) {
-    applier_->Refill();
-    if (leading_) SchedulePump();
-  }
+  applier_->Refill();
+  if (leading_) SchedulePump();
+  log_->Applied(applied.position.index);
 }
 
 void Shard::AccountOverlay() {
@@ -358,8 +360,11 @@ void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
     return;
   }
   if (applier_->applied().index <= flushed_) return std::move(done)(Frozen());
-  frozen_ = applier_->applied().index;
-  std::move(done)({.generation = overlay_.Freeze(), .applied = applier_->applied()});
+  AppliedRow applied = applier_->applied();
+  frozen_ = applied.index;
+  if (MutantIs(Mutant::kReplayFlushed)) applied.index = Previous(applied.index);
+  if (MutantIs(Mutant::kFlushMarksTooHigh)) applied.index = Next(applied.index);
+  std::move(done)({.generation = overlay_.Freeze(), .applied = std::move(applied)});
 }
 
 std::shared_ptr<const Generation> Shard::Flushed() {
@@ -368,7 +373,7 @@ std::shared_ptr<const Generation> Shard::Flushed() {
   applier_->SnapshotChanged();
   machine_.Flushed(released.jobs, released.dedups);
   flushed_ = frozen_;
-  log_->Compact(flushed_);
+  log_->Flushed(flushed_);
   AccountOverlay();
   SchedulePump();
   return std::move(released.retired);

@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "queue/machine.h"
+#include "replication/node/state_machine.h"
 #include "replication/replicated_log.h"
 #include "server/engine/applier.h"
 #include "server/engine/engine.h"
@@ -52,7 +53,7 @@ struct Offer {
 };
 using OfferDone = absl::AnyInvocable<void(absl::StatusOr<Offer>) &&>;
 
-class Shard final : public LogObserver {
+class Shard final : public StateMachine {
  public:
   struct Options {
     ShardId shard;
@@ -78,13 +79,11 @@ class Shard final : public LogObserver {
   Shard(const Options& options, Parts parts);
   ~Shard() override;
 
-  // Reads back what the last flush left. Returns the position to start the log from.
+  // Reads back what the last flush left: what the log is to be started from.
   // Errors: DATA_LOSS and others of the store.
-  absl::StatusOr<LogPosition> Restore();
-  // The log that this shard proposes to; before anything else but Restore. While `recovering`,
-  // entries are applied at once, on this thread.
+  absl::StatusOr<AppliedState> Restore();
+  // The log that this shard proposes to; before anything else but Restore.
   void AttachLog(ReplicatedLog* log) { log_ = log; }
-  void FinishRecovery() { recovering_ = false; }
 
   // --- From the router.
   void Submit(Submission submission);
@@ -107,10 +106,17 @@ class Shard final : public LogObserver {
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
 
-  // --- LogObserver.
-  void OnCommitted(absl::Span<const CommittedEntry> entries) override;
+  // --- StateMachine.
+  void OnAppended(absl::Span<const raft::Entry> entries) override;
+  void OnCommitted(absl::Span<const raft::Entry> entries) override;
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
+  void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
+      override;
+  absl::StatusOr<std::shared_ptr<StagedState>> Stage(
+      const raft::SnapshotDescriptor& snapshot) override;
+  void Install(const raft::SnapshotDescriptor& snapshot, std::shared_ptr<StagedState> staged,
+               absl::AnyInvocable<void(const absl::Status&) &&> done) override;
 
   bool leading() const { return leading_; }
   const Machine& machine() const { return machine_; }
@@ -118,7 +124,7 @@ class Shard final : public LogObserver {
 
  private:
   LogClock::Reading Clocks() const {
-    return {parts_.executor->MonotonicMicros(), parts_.executor->WallMicros()};
+    return {parts_.executor->MonotonicMicros(), log_->WallMicros()};
   }
   // Arranges for Pump() to run after the tasks that are queued now, so that what they submit
   // goes into one entry.
@@ -161,7 +167,6 @@ class Shard final : public LogObserver {
   ReplicatedLog* log_ = nullptr;
   LogClock clock_;
 
-  bool recovering_ = true;
   bool leading_ = false;
   bool draining_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
@@ -169,6 +174,7 @@ class Shard final : public LogObserver {
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
+  LogIndex committed_;  // delivered, applied or waiting to be
   LogIndex flushed_;
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry

@@ -7,14 +7,15 @@
 
 namespace holdfast {
 
-void ScriptedLog::Attach(Executor* executor, LogObserver* observer) {
+void ScriptedLog::Attach(Executor* executor, StateMachine* observer) {
   executor_ = executor;
   observer_ = observer;
   leading_ = false;
   stopped_ = absl::UnavailableError("the log has not started");
 }
 
-absl::Status ScriptedLog::Start(LogPosition applied) {
+absl::Status ScriptedLog::Start(const AppliedState& state) {
+  const LogPosition applied = state.position;
   CHECK(executor_->IsCurrent());
   if (applied.index > committed_ || applied.index < compacted_) {
     return absl::DataLossError(absl::StrCat("the state ends at ", applied.index.value(),
@@ -28,7 +29,7 @@ absl::Status ScriptedLog::Start(LogPosition applied) {
   return absl::OkStatus();
 }
 
-void ScriptedLog::Append(EntryType type, std::shared_ptr<const std::string> data) {
+void ScriptedLog::Append(raft::EntryType type, std::shared_ptr<const std::string> data) {
   entries_.push_back({term_, Next(last()), type, std::move(data)});
 }
 
@@ -36,7 +37,7 @@ void ScriptedLog::Lead() {
   CHECK(executor_->IsCurrent());
   CHECK(!leading_);
   term_ = Term(term_.value() + 1);
-  Append(EntryType::kNoOp, std::make_shared<const std::string>());
+  Append(raft::EntryType::kNoOp, std::make_shared<const std::string>());
   Commit();
   leading_ = true;
   observer_->OnLeaderStart(term_);
@@ -55,25 +56,25 @@ size_t ScriptedLog::Commit(size_t count) {
   size_t done = 0;
   for (; done < count && committed_ < last(); ++done) {
     committed_ = Next(committed_);
-    const CommittedEntry next = entry(committed_);
+    const raft::Entry next = entry(committed_);
     observer_->OnCommitted(absl::MakeConstSpan(&next, 1));
   }
   return done;
 }
 
-void ScriptedLog::Replace(EntryType type, std::string data) {
+void ScriptedLog::Replace(raft::EntryType type, std::string data) {
   CHECK(!leading_);
   entries_.resize(committed_.value());
   term_ = Term(term_.value() + 1);
   Append(type, std::make_shared<const std::string>(std::move(data)));
 }
 
-absl::StatusOr<LogPosition> ScriptedLog::Propose(EntryType type,
-                                                 std::shared_ptr<const std::string> data) {
+absl::StatusOr<LogPosition> ScriptedLog::Propose(std::shared_ptr<const std::string> data) {
   CHECK(executor_->IsCurrent());
   if (!leading_) return stopped_;
   if (!refusal_.ok()) return refusal_;
-  Append(type, std::move(data));
+  Append(raft::EntryType::kCommands, std::move(data));
+  observer_->OnAppended(absl::MakeConstSpan(&entries_.back(), 1));
   if (commits_ == Commits::kAtOnce) executor_->Post([this] { Commit(1); });
   return LogPosition{term_, last()};
 }
@@ -85,16 +86,15 @@ void ScriptedLog::ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) 
   std::move(done)(committed_);
 }
 
-void ScriptedLog::Compact(LogIndex index) {
+void ScriptedLog::Applied(LogIndex index) {
+  CHECK(executor_->IsCurrent());
+  CHECK_LE(index, committed_);
+}
+
+void ScriptedLog::Flushed(LogIndex index) {
   CHECK(executor_->IsCurrent());
   CHECK_LE(index, committed_);
   compacted_ = std::max(compacted_, index);
-}
-
-uint64_t ScriptedLog::RetainedBytes() const {
-  uint64_t bytes = 0;
-  for (size_t i = compacted_.value(); i < entries_.size(); ++i) bytes += entries_[i].data->size();
-  return bytes;
 }
 
 }  // namespace holdfast

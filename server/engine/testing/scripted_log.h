@@ -3,7 +3,7 @@
 //
 //   Propose ─▶ [entries: committed | proposed] ◀─ Replace: another leader's
 //                            │
-//                        Commit(n) ─▶ LogObserver::OnCommitted
+//                        Commit(n) ─▶ StateMachine::OnCommitted
 //
 // The entries outlive the observer: a node that starts again is given them from where its state
 // ends.
@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "base/executor.h"
 #include "base/types.h"
+#include "replication/node/state_machine.h"
 #include "replication/replicated_log.h"
 
 namespace holdfast {
@@ -39,7 +40,7 @@ class ScriptedLog final : public ReplicatedLog {
 
   // A new run of the node: who is told from now on. Nobody leads; what was proposed and is not
   // committed stays. The executor has no task of an earlier run.
-  void Attach(Executor* executor, LogObserver* observer);
+  void Attach(Executor* executor, StateMachine* observer);
 
   // --- The script.
   void SetCommits(Commits commits) { commits_ = commits; }
@@ -50,7 +51,7 @@ class ScriptedLog final : public ReplicatedLog {
   // The next `count` entries are committed; gives how many there were.
   size_t Commit(size_t count = SIZE_MAX);
   // Another leader's entry in the place of all that is proposed; in a term of its own.
-  void Replace(EntryType type, std::string data);
+  void Replace(raft::EntryType type, std::string data);
   // From now on proposals, or barriers, are refused; OK ends that.
   void RefuseProposals(const absl::Status& why) { refusal_ = why; }
   void RefuseBarriers(const absl::Status& why) { barrier_refusal_ = why; }
@@ -61,28 +62,28 @@ class ScriptedLog final : public ReplicatedLog {
   LogIndex committed() const { return committed_; }
   LogIndex compacted() const { return compacted_; }
   // REQUIRES: 1 <= index <= last().
-  const CommittedEntry& entry(LogIndex index) const { return entries_[index.value() - 1]; }
+  const raft::Entry& entry(LogIndex index) const { return entries_[index.value() - 1]; }
 
   // --- ReplicatedLog.
-  absl::Status Start(LogPosition applied) override;
-  absl::StatusOr<LogPosition> Propose(EntryType type,
-                                      std::shared_ptr<const std::string> data) override;
+  absl::Status Start(const AppliedState& applied) override;
+  absl::StatusOr<LogPosition> Propose(std::shared_ptr<const std::string> data) override;
   void ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&> done) override;
-  void Compact(LogIndex index) override;
-  uint64_t RetainedBytes() const override;
+  void Applied(LogIndex index) override;
+  void Flushed(LogIndex index) override;
+  int64_t WallMicros() const override { return executor_->WallMicros(); }
 
  private:
-  void Append(EntryType type, std::shared_ptr<const std::string> data);
+  void Append(raft::EntryType type, std::shared_ptr<const std::string> data);
 
   Commits commits_;
   Executor* executor_ = nullptr;
-  LogObserver* observer_ = nullptr;
+  StateMachine* observer_ = nullptr;
   Term term_;
   bool leading_ = false;
   absl::Status stopped_ = absl::UnavailableError("the log has not started");
   absl::Status refusal_;
   absl::Status barrier_refusal_;
-  std::vector<CommittedEntry> entries_;  // all of them, from index 1
+  std::vector<raft::Entry> entries_;  // all of them, from index 1
   LogIndex committed_;
   LogIndex compacted_;
 };
