@@ -11,6 +11,8 @@
 namespace holdfast {
 namespace {
 
+using raft::EntryType;
+
 // Cold tails fetched at once, ahead of need.
 constexpr size_t kRefillsMax = 8;
 // Entries whose rows are fetched before they are pushed, and rows of one of them.

@@ -18,10 +18,12 @@ constexpr absl::Duration kFullDiskCheckEvery = absl::Milliseconds(200);
 }  // namespace
 
 Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
-                 std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal)
+                 LogWriter* log_writer, std::vector<ShardOnLoop> shards, Handler on_disk_full,
+                 Handler on_fatal)
     : options_(options),
       store_(store),
       log_(log),
+      log_writer_(log_writer),
       shards_(std::move(shards)),
       on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
@@ -126,6 +128,8 @@ absl::Status Flusher::FlushOnce() {
   {
     StateBatch batch;
     for (const Shard::Frozen& one : frozen) AddToBatch(*one.generation, one.applied, &batch);
+    // The state must never be ahead of the log.
+    RETURN_IF_ERROR(log_writer_->SyncReported());
     RETURN_IF_ERROR(FlushWhenThereIsRoom(batch));
   }
   frozen.clear();

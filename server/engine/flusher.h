@@ -10,7 +10,7 @@
 // their bound and stop proposing. When the disk is full the thread tries again and again; nothing
 // is lost, since the log still holds it all.
 //
-// Thread-safety: all methods from any thread. Ownership: store, log and shards outlive it.
+// Thread-safety: all methods from any thread. Ownership: stores, writer and shards outlive it.
 
 #ifndef HOLDFAST_SERVER_ENGINE_FLUSHER_H_
 #define HOLDFAST_SERVER_ENGINE_FLUSHER_H_
@@ -27,6 +27,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/executor.h"
+#include "replication/node/log_writer.h"
 #include "server/engine/shard.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
@@ -51,7 +52,7 @@ class Flusher {
 
   // `on_disk_full` is called on the flusher's thread: with RESOURCE_EXHAUSTED when a flush finds
   // no room on the disk, with OK when a later try found it. `on_fatal`: nothing can be flushed.
-  Flusher(const Options& options, StateStore* store, const LogStore* log,
+  Flusher(const Options& options, StateStore* store, const LogStore* log, LogWriter* log_writer,
           std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal);
   // Stops if that was not done.
   ~Flusher();
@@ -85,6 +86,7 @@ class Flusher {
   const Options options_;
   StateStore* const store_;
   const LogStore* const log_;
+  LogWriter* const log_writer_;
   const std::vector<ShardOnLoop> shards_;
   const Handler on_disk_full_;
   const Handler on_fatal_;

@@ -8,12 +8,10 @@
 
 namespace holdfast {
 
-NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state, MakeLog make_log,
-                       OnFatal on_fatal)
+NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state, OnFatal on_fatal)
     : options_(options),
       log_(log),
       state_(state),
-      make_log_(std::move(make_log)),
       on_fatal_(std::move(on_fatal)),
       holders_(options.node, options.incarnation) {
   CHECK_GE(options.loops, 1u);
@@ -42,6 +40,14 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
   options.machine.hot_jobs_max = std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
   options.overlay_bytes_max = options_.unflushed_bytes_max;
   return options;
+}
+
+Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
+  const ReplicaId self = ReplicaOf(options_.node, options_.disk);
+  return {.shard = ShardId(shard),
+          .self = self,
+          .initial_voters = {self},
+          .seed = options_.disk.value() + shard};
 }
 
 absl::Status NodeEngine::Start() {
@@ -76,8 +82,14 @@ absl::Status NodeEngine::Start() {
                                             absl::MutexLock lock(&mutex_);
                                             if (starting_ > 0) --starting_;
                                           }}));
-    logs_.push_back(make_log_(ShardId(i), loop, log_writer_.get(), shards_.back().get()));
-    shards_.back()->AttachLog(logs_.back().get());
+    groups_.push_back(std::make_unique<GroupHost>(
+        GroupOptions(i), GroupHost::Parts{.executor = loop,
+                                          .reader = readers_[i % options_.readers].get(),
+                                          .store = log_,
+                                          .writer = log_writer_.get(),
+                                          .machine = shards_.back().get(),
+                                          .on_fatal = fatal}));
+    shards_.back()->AttachLog(groups_.back()->group());
     on_loops.push_back({loop, shards_.back().get()});
   }
   router_ =
@@ -112,17 +124,17 @@ absl::Status NodeEngine::Start() {
     router_->SetDiskFull(status);
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, disk_full, fatal);
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops, disk_full, fatal);
   notes_.store(flusher_.get(), std::memory_order_release);
   router_->SetServing(true);
   return absl::OkStatus();
 }
 
 void NodeEngine::RecoverShard(uint32_t shard) {
-  const absl::StatusOr<LogPosition> applied = shards_[shard]->Restore();
+  const absl::StatusOr<AppliedState> applied = shards_[shard]->Restore();
   if (!applied.ok()) return Fatal(applied.status());
-  if (absl::Status status = logs_[shard]->Start(*applied); !status.ok()) return Fatal(status);
-  shards_[shard]->FinishRecovery();
+  const absl::Status status = groups_[shard]->group()->Start(*applied);
+  if (!status.ok()) Fatal(status);
 }
 
 void NodeEngine::Drain() {
@@ -149,7 +161,7 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
   for (auto& reader : readers_) reader->Stop();
   log_writer_->Stop();
   flusher_.reset();
-  logs_.clear();
+  groups_.clear();
   loops_.clear();
   readers_.clear();
   shards_.clear();

@@ -60,13 +60,13 @@ absl::Status TestNode::StartFollowing() {
   absl::Status status;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     OnLoop([this, i, &status] {
-      const absl::StatusOr<LogPosition> applied = shards_[i]->Restore();
+      const absl::StatusOr<AppliedState> applied = shards_[i]->Restore();
       status.Update(applied.status());
       if (!applied.ok()) return;
       status.Update(logs_[i]->Start(*applied));
-      shards_[i]->FinishRecovery();
     });
   }
+  events_.RunUntilIdle();  // what is read back is applied
   return status;
 }
 
