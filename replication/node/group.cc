@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/mutant.h"
-#include "replication/raft/config_changer.h"
 #include "replication/raft/configuration.h"
 
 namespace holdfast {
@@ -238,11 +237,6 @@ void Group::Store(raft::Ready* ready) {
   PendingWrite write;
   write.token = ready->write;
   write.messages = std::move(ready->messages_after_write);
-  if (MutantIs(Mutant::kVoteBeforeDurable)) {
-    for (Message& message : write.messages) {
-      if (message.to != options_.self) Send(std::exchange(message, Message{.to = options_.self}));
-    }
-  }
   LogWrite& records = write.records;
   records.sync = ready->must_sync ? SyncMode::kNow : SyncMode::kLater;
   records.entries = std::move(ready->entries);
@@ -420,7 +414,6 @@ void Group::PinState() {
     if (!configuration.has_value()) {
       return Fail(absl::DataLossError("the stored configuration cannot be read"));
     }
-    if (MutantIs(Mutant::kUncommittedConfigInSnapshot)) configuration = LoggedConfiguration();
     log_.OfferSnapshot(raft::SnapshotDescriptor{.index = applied.position.index,
                                                 .term = applied.position.term,
                                                 .configuration = *std::move(configuration),
@@ -431,28 +424,11 @@ void Group::PinState() {
   });
 }
 
-raft::Configuration Group::LoggedConfiguration() const {
-  raft::Configuration logged = configuration_;
-  std::vector<Entry> entries;
-  if (delivered_.index < log_.Last()) {
-    log_.Read(Next(delivered_.index), Next(log_.Last()), UINT64_MAX, &entries);
-  }
-  for (const Entry& entry : entries) {
-    if (entry.type != EntryType::kConfiguration || entry.data == nullptr) continue;
-    const auto change = raft::DecodeConfigChange(*entry.data);
-    if (change.has_value()) logged = raft::ApplyChange(logged, *change).configuration;
-  }
-  return logged;
-}
-
 // --- Snapshots received.
 
 void Group::Install(raft::Ready ready) {
   CHECK(received_.has_value() && received_->snapshot.index == ready.snapshot->index &&
         received_->snapshot.source == ready.snapshot->source);
-  if (MutantIs(Mutant::kSnapshotAckBeforeDurable)) {
-    SendAll(std::exchange(ready.messages_after_write, {}));
-  }
   installing_ = true;
   const raft::SnapshotDescriptor snapshot = *ready.snapshot;
   std::shared_ptr<StagedState> staged = std::exchange(received_, std::nullopt)->staged;

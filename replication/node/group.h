@@ -150,8 +150,6 @@ class Group final : public ReplicatedLog {
   // What the core asked its log for.
   void Fetch();
   void PinState();
-  // What the log says, agreed on or not.
-  raft::Configuration LoggedConfiguration() const;
   void Fail(const absl::Status& status);
   // The only voter, and no learners: needs no ticks, no elections and nothing for followers.
   bool IsAlone() const;

@@ -379,4 +379,20 @@ std::shared_ptr<const Generation> Shard::Flushed() {
   return std::move(released.retired);
 }
 
+// --- Snapshots.
+
+void Shard::Pin(
+    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done) {
+  std::move(done)(absl::UnavailableError("none"));
+}
+
+absl::StatusOr<std::shared_ptr<StagedState>> Shard::Stage(const raft::SnapshotDescriptor&) {
+  return absl::UnavailableError("none");
+}
+
+void Shard::Install(const raft::SnapshotDescriptor&, std::shared_ptr<StagedState>,
+                    absl::AnyInvocable<void(const absl::Status&) &&> done) {
+  std::move(done)(absl::UnavailableError("none"));
+}
+
 }  // namespace holdfast
