@@ -113,8 +113,9 @@ void Group::Flushed(LogIndex index) {
   const CutPoint point = {MutantIs(Mutant::kLogCutBeyondFlushed) ? delivered_.index : index,
                           log_.appended_bytes()};
   const uint64_t keep = IsAlone() ? 0 : options_.keep_bytes;
-  if (cut_points_.size() > 1 &&
-      point.appended_bytes - cut_points_.back().appended_bytes < keep / kCutParts) {
+  const size_t points = cut_points_.size();
+  if (points > 1 &&
+      point.appended_bytes - cut_points_[points - 2].appended_bytes < keep / kCutParts) {
     cut_points_.back() = point;
   } else {
     cut_points_.push_back(point);

@@ -292,12 +292,14 @@ void GroupCluster::Deliver(ReplicaId from, PeerMessage message,
     if (node->id() != message.message.to || !node->running()) continue;
     if (isolated_.count(from) + isolated_.count(node->id()) > 0) return;
     // At the receiver's: what it has not taken is lost when it crashes.
-    SimulatedExecutor& executor = node->executor();
-    executor.RunAt(executor.MonotonicMicros() + options_.message_micros,
-                   [receiver = node.get(), message = std::move(message),
-                    state = std::move(state)]() mutable {
-                     receiver->Receive(std::move(message), std::move(state));
-                   });
+    node->executor().Post([this, receiver = node.get(), message = std::move(message),
+                           state = std::move(state)]() mutable {
+      SimulatedExecutor& executor = receiver->executor();
+      executor.RunAt(executor.MonotonicMicros() + options_.message_micros,
+                     [receiver, message = std::move(message), state = std::move(state)]() mutable {
+                       receiver->Receive(std::move(message), std::move(state));
+                     });
+    });
     return;
   }
 }
