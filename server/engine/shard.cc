@@ -14,6 +14,8 @@ namespace {
 // Jobs and entries that one Expire may end or collect: bounds the work of one command.
 constexpr uint32_t kExpireMax = 1000;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+// How long after a refused proposal the next is made though no command comes.
+constexpr int64_t kRefusedRetryMicros = 100'000;
 
 ExecuteResult Refusal(const absl::Status& why) {
   ExecuteResult result;
@@ -147,11 +149,25 @@ void Shard::Pump() {
     Proposer::Entry entry = proposer_.BuildEntry(now);
     const absl::StatusOr<LogPosition> position =
         log_->Propose(EntryType::kCommands, std::move(entry.bytes));
-    if (!position.ok()) return Refuse(std::move(entry.slots), position.status());
+    if (!position.ok()) {
+      proposer_.Refused();
+      RetryLater();
+      return Refuse(std::move(entry.slots), position.status());
+    }
     if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
     proposer_.Proposed(*position, std::move(entry.slots));
   }
   SetTimer();
+}
+
+// The log takes nothing now though leadership has not ended: it is being handed over.
+void Shard::RetryLater() {
+  if (retry_scheduled_) return;
+  retry_scheduled_ = true;
+  parts_.executor->RunAt(parts_.executor->MonotonicMicros() + kRefusedRetryMicros, [this] {
+    retry_scheduled_ = false;
+    Pump();
+  });
 }
 
 void Shard::ProposeDeadlines(LogTime now) {

@@ -124,6 +124,7 @@ class Shard final : public LogObserver {
   // goes into one entry.
   void SchedulePump();
   void Pump();
+  void RetryLater();
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
@@ -166,6 +167,7 @@ class Shard final : public LogObserver {
   bool draining_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
+  bool retry_scheduled_ = false;
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set

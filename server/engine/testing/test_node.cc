@@ -89,6 +89,13 @@ void TestNode::Crash() {
   store_.reset();
 }
 
+JobId TestNode::Enqueued(const Answer<ExecuteResult>& enqueue) {
+  const ExecuteResult& result = Await(enqueue);
+  CHECK_EQ(result.status, absl::OkStatus());
+  CHECK_EQ(result.outcome.items[0].code, OutcomeCode::kOk);
+  return result.outcome.items[0].job;
+}
+
 Answer<ExecuteResult> TestNode::Enqueue(const std::string& queue, std::string_view body,
                                         const JobSpec& spec) {
   Answer<ExecuteResult> answer;
@@ -104,9 +111,18 @@ Answer<ExecuteResult> TestNode::Execute(CommandBody body, const RequestIdentity&
   return answer;
 }
 
-Answer<ExecuteResult> TestNode::Reserve(ReserveRequest request) {
+Answer<ExecuteResult> TestNode::Reserve(const std::string& queue, absl::Duration wait,
+                                        ReserveId* id) {
+  ReserveRequest request;
+  request.queues = {queue};
+  request.wait = wait;
+  return Reserve(std::move(request), id);
+}
+
+Answer<ExecuteResult> TestNode::Reserve(ReserveRequest request, ReserveId* id) {
   Answer<ExecuteResult> answer;
-  router_->Reserve(std::move(request), answer.Done());
+  const ReserveId given = router_->Reserve(std::move(request), answer.Done());
+  if (id != nullptr) *id = given;
   return answer;
 }
 

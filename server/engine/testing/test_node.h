@@ -3,10 +3,9 @@
 //
 //   TestNode node({.shards = 4});
 //   node.Start();
-//   Answer<ExecuteResult> reserve = node.Reserve({.queues = {"mail"}, .wait = absl::Seconds(5)});
+//   Answer<ExecuteResult> reserve = node.Reserve("mail", absl::Seconds(5));
 //   node.Enqueue("mail", "hello");
-//   node.events().RunUntilIdle();
-//   EXPECT_EQ(reserve->payloads.size(), 1);
+//   EXPECT_EQ(node.Await(reserve).payloads.size(), 1);
 //
 // A crash leaves the state store's last completed flush and the log's entries; Start() begins
 // the next incarnation on them.
@@ -28,6 +27,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/testing/simulated_executor.h"
 #include "server/engine/admission.h"
@@ -99,11 +99,23 @@ class TestNode {
   // The failures that shards reported, in order.
   const std::vector<absl::Status>& fatal() const { return fatal_; }
 
+  // Runs what is due, without time passing; then the answer must be there.
+  template <class Result>
+  const Result& Await(const Answer<Result>& answer) {
+    events_.RunUntilIdle();
+    return *answer;
+  }
+  // The job that an answered enqueue brought. CHECKs that it did.
+  JobId Enqueued(const Answer<ExecuteResult>& enqueue);
+
   // --- What a frontend asks. None of these waits.
   Answer<ExecuteResult> Enqueue(const std::string& queue, std::string_view body,
                                 const JobSpec& spec = {});
   Answer<ExecuteResult> Execute(CommandBody body, const RequestIdentity& request = {});
-  Answer<ExecuteResult> Reserve(ReserveRequest request);
+  // The request's `queues` is `queue` alone; `id` may be nullptr.
+  Answer<ExecuteResult> Reserve(const std::string& queue, absl::Duration wait,
+                                ReserveId* id = nullptr);
+  Answer<ExecuteResult> Reserve(ReserveRequest request, ReserveId* id = nullptr);
   Answer<QueryResult> Ask(Query query);
 
   // --- The script of a shard's log, as a task of its loop.
