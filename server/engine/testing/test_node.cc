@@ -136,13 +136,16 @@ void TestNode::Commit(size_t count, uint32_t shard) {
   OnLoop([this, count, shard] { logs_[shard]->Commit(count); });
 }
 
-void TestNode::BeginFlush(uint32_t shard) {
+TestNode::Freezing TestNode::BeginFlush(uint32_t shard) {
   CHECK(!frozen_.has_value());
-  OnLoop([this, shard] {
-    shards_[shard]->Freeze([this, shard](Shard::Frozen frozen) {
-      if (frozen.generation != nullptr) frozen_.emplace(FrozenShard{shard, std::move(frozen)});
+  const auto freezing = std::make_shared<Freezing>(Freezing::kWaits);
+  OnLoop([this, shard, freezing] {
+    shards_[shard]->Freeze([this, shard, freezing](Shard::Frozen frozen) {
+      *freezing = frozen.generation == nullptr ? Freezing::kNothing : Freezing::kFrozen;
+      if (*freezing == Freezing::kFrozen) frozen_.emplace(FrozenShard{shard, std::move(frozen)});
     });
   });
+  return *freezing;
 }
 
 absl::Status TestNode::EndFlush() {

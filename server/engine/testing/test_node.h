@@ -125,8 +125,12 @@ class TestNode {
   void Commit(size_t count = SIZE_MAX, uint32_t shard = 0);
 
   // --- Flushing one shard, in the flusher's steps. Tasks run only in Flush().
-  // Freezes; a frozen generation may come later if an entry is half applied.
-  void BeginFlush(uint32_t shard = 0);
+  enum class Freezing : uint8_t {
+    kNothing,  // the store has it all
+    kFrozen,
+    kWaits,  // for the end of an entry that is half applied; frozen() then
+  };
+  Freezing BeginFlush(uint32_t shard = 0);
   bool frozen() const { return frozen_.has_value(); }
   // Writes what is frozen and tells the shard. REQUIRES: frozen(). On an error the shard is not
   // told and it can be tried again.
