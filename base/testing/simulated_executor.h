@@ -49,6 +49,8 @@ class EventQueue {
   // Runs one task, letting time pass until one is due; false if there is none at all.
   // For all of these: REQUIRES: no task is running.
   bool RunOne();
+  // The same without time passing: false if nothing is due now.
+  bool RunOneDue() { return NextDue().first <= now_micros_ && RunOne(); }
   // Runs all that is due without time passing, also what that adds. Gives how many tasks ran.
   // A run of more than `tasks_max` is taken for endless: it CHECKs.
   int64_t RunUntilIdle(int64_t tasks_max = 1'000'000);

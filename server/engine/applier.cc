@@ -53,13 +53,14 @@ Applier::Applier(Parts parts, const AppliedRow& applied, OnApplied on_applied, O
 
 void Applier::Push(const raft::Entry& entry) {
   CHECK(parts_.executor->IsCurrent());
+  if (stopped_) return;
   entries_.push_back(entry);
   Run();
 }
 
 void Applier::Prefetch(const raft::Entry& entry) {
   CHECK(parts_.executor->IsCurrent());
-  if (failed_ || entry.type != EntryType::kCommands) return;
+  if (failed_ || stopped_ || entry.type != EntryType::kCommands) return;
   if (prefetching_ >= kPrefetchesMax || !HasColdJobs(*parts_.machine)) return;
   absl::StatusOr<EntryReader> reader = EntryReader::Open(*entry.data);
   if (!reader.ok()) return;
@@ -71,6 +72,24 @@ void Applier::Prefetch(const raft::Entry& entry) {
   if (all.empty()) return;
   ++prefetching_;
   Fetch(std::move(all), Purpose::kPrefetch);
+}
+
+void Applier::Stop() {
+  CHECK(parts_.executor->IsCurrent());
+  stopped_ = true;
+  ++run_;
+  entries_.clear();
+  current_.reset();
+  awaiting_ = refilling_ = false;
+  prefetching_ = 0;
+}
+
+void Applier::Restart(AppliedRow applied) {
+  CHECK(parts_.executor->IsCurrent());
+  CHECK(stopped_);
+  stopped_ = false;
+  applied_ = std::move(applied);
+  SnapshotChanged();
 }
 
 void Applier::Run() {
@@ -180,19 +199,20 @@ void Applier::Finish() {
 void Applier::Fetch(Needs needs, Purpose purpose) {
   const uint64_t releases = parts_.overlay->releases();
   parts_.reader->Post(
-      [this, needs = std::move(needs), releases, purpose, snapshot = snapshot_]() mutable {
+      [this, needs = std::move(needs), run = run_, releases, purpose,
+       snapshot = snapshot_]() mutable {
         absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
         snapshot.reset();
-        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), releases,
-                               purpose]() mutable {
-          Fetched(std::move(loaded), releases, std::move(needs), purpose);
+        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), run,
+                               releases, purpose]() mutable {
+          Fetched(std::move(loaded), run, releases, std::move(needs), purpose);
         });
       });
 }
 
-void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs,
+void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t run, uint64_t releases, Needs needs,
                       Purpose purpose) {
-  if (failed_) return;
+  if (failed_ || run != run_) return;
   if (!loaded.ok()) return Fail(loaded.status());
   Drain();  // so that what the current entry has deleted is left out
   std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
@@ -212,7 +232,7 @@ void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs ne
 }
 
 void Applier::Refill() {
-  if (failed_ || refilling_) return;
+  if (failed_ || stopped_ || refilling_) return;
   std::vector<Needs::Scan> scans = parts_.machine->WantsRefill(kRefillsMax);
   if (scans.empty()) return;
   refilling_ = true;

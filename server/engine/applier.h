@@ -68,6 +68,11 @@ class Applier {
   // a hint: an entry that cannot be read is told when it is pushed.
   void Prefetch(const raft::Entry& entry);
 
+  // Drops what was pushed and is not applied; what is pushed until Restart too.
+  void Stop();
+  // Goes on after `applied`, which the machine was restored to. REQUIRES: stopped.
+  void Restart(AppliedRow applied);
+
   // The last entry applied, and the machine's hash there.
   const AppliedRow& applied() const { return applied_; }
   // Log time of the last entry applied.
@@ -109,7 +114,9 @@ class Applier {
   PayloadRef PayloadInMemory(JobId job) const;
   void Finish();
   void Fetch(Needs needs, Purpose purpose);
-  void Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs, Purpose purpose);
+  // `run`: the one in which the fetch began.
+  void Fetched(absl::StatusOr<Loaded> loaded, uint64_t run, uint64_t releases, Needs needs,
+               Purpose purpose);
   void Fail(const absl::Status& status);
 
   Parts parts_;
@@ -122,6 +129,8 @@ class Applier {
   bool awaiting_ = false;   // rows for the current command
   bool refilling_ = false;  // rows ahead of need
   size_t prefetching_ = 0;  // fetches for entries that are not pushed yet
+  uint64_t run_ = 0;  // how often it was stopped: what was fetched for an earlier run is dropped
+  bool stopped_ = false;
   bool failed_ = false;
 };
 

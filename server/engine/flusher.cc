@@ -57,11 +57,26 @@ void Flusher::Fail(const absl::Status& status) {
   if (!absl::IsResourceExhausted(status) || !store_->Stats().health.ok()) on_fatal_(status);
 }
 
+void Flusher::RunBetween(Task task) {
+  absl::MutexLock lock(&mutex_);
+  tasks_.push_back(std::move(task));
+  wake_.Signal();
+}
+
+void Flusher::RunTasks() {
+  std::vector<Task> tasks;
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks.swap(tasks_);
+  }
+  for (Task& task : tasks) std::move(task)();
+}
+
 bool Flusher::LogIsLong() const { return log_->Usage().retained_bytes >= options_.log_bytes; }
 
 bool Flusher::WaitForReason() {
   absl::MutexLock lock(&mutex_);
-  while (!stopping_ && !requested_.load(std::memory_order_relaxed)) {
+  while (!stopping_ && tasks_.empty() && !requested_.load(std::memory_order_relaxed)) {
     if (!wake_.WaitWithTimeout(&mutex_, kCheckEvery)) continue;
     if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) break;
   }
@@ -78,6 +93,7 @@ void Flusher::WaitForStore() {
 
 void Flusher::Run() {
   while (WaitForReason()) {
+    RunTasks();
     WaitForStore();
     requested_.store(false, std::memory_order_relaxed);
     const absl::Status status = FlushOnce();

@@ -64,6 +64,8 @@ class Flusher {
       Request();
     }
   }
+  // Runs `task` on the thread, between two flushes. Dropped if the thread has ended.
+  void RunBetween(Task task);
   enum class LastFlush : uint8_t { kSkip, kDo };
   // Ends a flush that is under way, does a last one if asked to, joins the thread. The loops must
   // still run.
@@ -74,6 +76,7 @@ class Flusher {
   void Run();
   // Waits for a reason to flush; false when it is time to end.
   bool WaitForReason();
+  void RunTasks();
   bool LogIsLong() const;
   void WaitForStore();
   // Freezes and flushes. RESOURCE_EXHAUSTED: the disk was full until it was time to end; what is
@@ -95,6 +98,7 @@ class Flusher {
   absl::Mutex mutex_;
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   absl::Time last_flush_ = absl::Now();
   bool failed_ = false;  // the thread's; then of Stop
 

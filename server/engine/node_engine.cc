@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 
 namespace holdfast {
 
@@ -13,7 +14,8 @@ NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state,
       log_(log),
       state_(state),
       on_fatal_(std::move(on_fatal)),
-      holders_(options.node, options.incarnation) {
+      holders_(options.node, options.incarnation),
+      pins_({.seed = options.disk.value() ^ options.incarnation}) {
   CHECK_GE(options.loops, 1u);
   CHECK_GE(options.readers, 1u);
 }
@@ -50,47 +52,58 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
           .seed = options_.disk.value() + shard};
 }
 
+Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
+  Shard::Parts parts;
+  parts.executor = LoopOf(shard);
+  parts.reader = ReaderOf(shard);
+  parts.store = state_;
+  parts.holders = &holders_;
+  parts.overlay_bytes = &overlay_bytes_;
+  parts.pins = &pins_;
+  parts.between_flushes = [this](Task task) {
+    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
+      flusher->RunBetween(std::move(task));
+    }
+  };
+  parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
+  parts.on_dirty = [this] {
+    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
+      flusher->Note(overlay_bytes_.load());
+    }
+  };
+  parts.on_leading = [this] {
+    absl::MutexLock lock(&mutex_);
+    if (starting_ > 0) --starting_;
+  };
+  return parts;
+}
+
+void NodeEngine::MakeShard(uint32_t shard) {
+  shards_.push_back(std::make_unique<Shard>(ShardOptions(shard), ShardParts(shard)));
+  groups_.push_back(std::make_unique<GroupHost>(
+      GroupOptions(shard),
+      GroupHost::Parts{.executor = LoopOf(shard),
+                       .reader = ReaderOf(shard),
+                       .store = log_,
+                       .writer = log_writer_.get(),
+                       .machine = shards_.back().get(),
+                       .on_fatal = [this](const absl::Status& status) { Fatal(status); }}));
+  shards_.back()->AttachLog(groups_.back()->group());
+}
+
 absl::Status NodeEngine::Start() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
   for (uint32_t i = 0; i < options_.readers; ++i) {
     readers_.push_back(std::make_unique<LoopThread>(absl::StrCat("reader/", i)));
   }
-  const uint32_t loops = std::min(options_.loops, options_.shards);
-  for (uint32_t i = 0; i < loops; ++i) {
+  for (uint32_t i = 0; i < std::min(options_.loops, options_.shards); ++i) {
     loops_.push_back(std::make_unique<LoopThread>(absl::StrCat("loop/", i)));
   }
   std::vector<ShardOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
-    Executor* const loop = loops_[i % loops].get();
-    shards_.push_back(std::make_unique<Shard>(
-        ShardOptions(i), Shard::Parts{.executor = loop,
-                                      .reader = readers_[i % options_.readers].get(),
-                                      .store = state_,
-                                      .holders = &holders_,
-                                      .overlay_bytes = &overlay_bytes_,
-                                      .on_fatal = fatal,
-                                      .on_dirty =
-                                          [this] {
-                                            Flusher* flusher =
-                                                notes_.load(std::memory_order_acquire);
-                                            if (flusher != nullptr)
-                                              flusher->Note(overlay_bytes_.load());
-                                          },
-                                      .on_leading =
-                                          [this] {
-                                            absl::MutexLock lock(&mutex_);
-                                            if (starting_ > 0) --starting_;
-                                          }}));
-    groups_.push_back(std::make_unique<GroupHost>(
-        GroupOptions(i), GroupHost::Parts{.executor = loop,
-                                          .reader = readers_[i % options_.readers].get(),
-                                          .store = log_,
-                                          .writer = log_writer_.get(),
-                                          .machine = shards_.back().get(),
-                                          .on_fatal = fatal}));
-    shards_.back()->AttachLog(groups_.back()->group());
-    on_loops.push_back({loop, shards_.back().get()});
+    MakeShard(i);
+    on_loops.push_back({LoopOf(i), shards_.back().get()});
   }
   router_ =
       std::make_unique<Router>(on_loops, &holders_, options_.admission,
@@ -100,33 +113,37 @@ absl::Status NodeEngine::Start() {
                                           .shards = options_.shards,
                                           .payload_size_bytes_max = options_.payload_size_bytes_max,
                                           .serving = false});
+  const auto disk_full = [this](const absl::Status& status) {
+    router_->SetDiskFull(status);
+    if (options_.on_disk_full) options_.on_disk_full(status);
+  };
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
+                                       disk_full, fatal);
+  running_flusher_.store(flusher_.get(), std::memory_order_release);
+  RETURN_IF_ERROR(RecoverShards());
+  router_->SetServing(true);
+  return absl::OkStatus();
+}
+
+absl::Status NodeEngine::RecoverShards() {
   {
     absl::MutexLock lock(&mutex_);
     starting_ = options_.shards;
   }
   for (uint32_t i = 0; i < options_.shards; ++i) {
-    on_loops[i].loop->Post([this, i] { RecoverShard(i); });
+    LoopOf(i)->Post([this, i] { RecoverShard(i); });
   }
   const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return starting_ == 0 || !failure_.ok();
   };
-  {
-    absl::MutexLock lock(&mutex_);
-    const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
-    if (!failure_.ok()) return failure_;
-    if (!in_time) {
-      return absl::DeadlineExceededError(
-          absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
-                       absl::FormatDuration(options_.start_timeout)));
-    }
+  absl::MutexLock lock(&mutex_);
+  const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
+  if (!failure_.ok()) return failure_;
+  if (!in_time) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
+                     absl::FormatDuration(options_.start_timeout)));
   }
-  const auto disk_full = [this](const absl::Status& status) {
-    router_->SetDiskFull(status);
-    if (options_.on_disk_full) options_.on_disk_full(status);
-  };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops, disk_full, fatal);
-  notes_.store(flusher_.get(), std::memory_order_release);
-  router_->SetServing(true);
   return absl::OkStatus();
 }
 
@@ -149,12 +166,10 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
     absl::MutexLock lock(&mutex_);
     healthy = failure_.ok();
   }
-  notes_.store(nullptr, std::memory_order_release);
+  running_flusher_.store(nullptr, std::memory_order_release);
   if (flusher_ != nullptr) flusher_->Stop(healthy ? last : Flusher::LastFlush::kSkip);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    loops_[i % loops_.size()]->Post([shard = shards_[i].get()] {
-      shard->OnLeaderStop(absl::UnavailableError("the node is stopping"));
-    });
+    LoopOf(i)->Post([shard = shards_[i].get()] { shard->Stop(); });
   }
   // Readers post to loops and loops to readers; both drop what is posted once they have stopped.
   for (auto& loop : loops_) loop->Stop();

@@ -34,6 +34,7 @@
 #include "server/engine/loop_thread.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
+#include "server/engine/snapshot/snapshot_pins.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
 
@@ -84,6 +85,13 @@ class NodeEngine {
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
   Group::Options GroupOptions(uint32_t shard) const;
+  Shard::Parts ShardParts(uint32_t shard);
+  Executor* LoopOf(uint32_t shard) const { return loops_[shard % loops_.size()].get(); }
+  Executor* ReaderOf(uint32_t shard) const { return readers_[shard % readers_.size()].get(); }
+  // With its group. In order of shards.
+  void MakeShard(uint32_t shard);
+  // Waits until all lead.
+  absl::Status RecoverShards();
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
 
@@ -93,8 +101,9 @@ class NodeEngine {
   const OnFatal on_fatal_;
 
   std::atomic<uint64_t> overlay_bytes_{0};
-  std::atomic<Flusher*> notes_{nullptr};  // flusher_ once it runs
+  std::atomic<Flusher*> running_flusher_{nullptr};
   HolderRegistry holders_;
+  SnapshotPins pins_;
   std::unique_ptr<LogWriter> log_writer_;
   std::vector<std::unique_ptr<LoopThread>> readers_;
   std::vector<std::unique_ptr<LoopThread>> loops_;

@@ -22,6 +22,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,6 +37,7 @@
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
 #include "server/engine/proposer.h"
+#include "server/engine/snapshot/snapshot_pins.h"
 #include "server/engine/waiter_table.h"
 #include "storage/state_store.h"
 
@@ -68,9 +70,12 @@ class Shard final : public StateMachine {
   struct Parts {
     Executor* executor = nullptr;
     Executor* reader = nullptr;  // where blocking reads run
-    const StateStore* store = nullptr;
+    StateStore* store = nullptr;
     HolderRegistry* holders = nullptr;
     std::atomic<uint64_t>* overlay_bytes = nullptr;  // of all shards of the node
+    SnapshotPins* pins = nullptr;
+    // Runs a task that writes to the store, on a thread on which no flush runs meanwhile.
+    std::function<void(Task)> between_flushes;
     std::function<void(const absl::Status&)> on_fatal;
     std::function<void()> on_dirty;    // overlay_bytes has grown
     std::function<void()> on_leading;  // the shard accepts commands
@@ -94,6 +99,8 @@ class Shard final : public StateMachine {
   void Ask(Query query, QueryDone done);
   // Ends all waiting reserves with kNothingReady and lets no more wait.
   void Drain();
+  // The node ends: answers everything, what is not known with UNKNOWN.
+  void Stop();
 
   // --- Flushing.
   struct Frozen {
@@ -101,7 +108,7 @@ class Shard final : public StateMachine {
     AppliedRow applied;
   };
   // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
-  // with no generation if there is nothing. REQUIRES: the one before was Flushed().
+  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was Flushed().
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
@@ -119,7 +126,7 @@ class Shard final : public StateMachine {
                absl::AnyInvocable<void(const absl::Status&) &&> done) override;
 
   bool leading() const { return leading_; }
-  const Machine& machine() const { return machine_; }
+  const Machine& machine() const { return *machine_; }
   const AppliedRow& applied() const { return applier_->applied(); }
 
  private:
@@ -130,6 +137,7 @@ class Shard final : public StateMachine {
   // goes into one entry.
   void SchedulePump();
   void Pump();
+  void RetryLater();
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
@@ -145,6 +153,9 @@ class Shard final : public StateMachine {
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
 
+  // The store has another replica's rows in the place of this shard's (shard_snapshots.cc).
+  absl::Status BeginAnew();
+
   // --- Queries (shard_queries.cc).
   void AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask);
   void RunBarriers();
@@ -159,7 +170,7 @@ class Shard final : public StateMachine {
 
   const Options options_;
   const Parts parts_;
-  Machine machine_;
+  std::optional<Machine> machine_;
   DirtyOverlay overlay_;
   WaiterTable waiters_;
   Proposer proposer_;
@@ -167,10 +178,12 @@ class Shard final : public StateMachine {
   ReplicatedLog* log_ = nullptr;
   LogClock clock_;
 
+  bool installing_ = false;
   bool leading_ = false;
   bool draining_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
+  bool retry_scheduled_ = false;
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set

@@ -35,6 +35,9 @@ void TestNode::MakeShards() {
                               .store = store_.get(),
                               .holders = holders_.get(),
                               .overlay_bytes = &overlay_bytes_,
+                              .pins = &pins_,
+                              .between_flushes =
+                                  [this](Task task) { reader_->Post(std::move(task)); },
                               .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
                               .on_dirty = [] {},
                               .on_leading = [] {}}));
@@ -89,6 +92,13 @@ void TestNode::Crash() {
   store_.reset();
 }
 
+JobId TestNode::Enqueued(const Answer<ExecuteResult>& enqueue) {
+  const ExecuteResult& result = Await(enqueue);
+  CHECK_EQ(result.status, absl::OkStatus());
+  CHECK_EQ(result.outcome.items[0].code, OutcomeCode::kOk);
+  return result.outcome.items[0].job;
+}
+
 Answer<ExecuteResult> TestNode::Enqueue(const std::string& queue, std::string_view body,
                                         const JobSpec& spec) {
   Answer<ExecuteResult> answer;
@@ -104,9 +114,18 @@ Answer<ExecuteResult> TestNode::Execute(CommandBody body, const RequestIdentity&
   return answer;
 }
 
-Answer<ExecuteResult> TestNode::Reserve(ReserveRequest request) {
+Answer<ExecuteResult> TestNode::Reserve(const std::string& queue, absl::Duration wait,
+                                        ReserveId* id) {
+  ReserveRequest request;
+  request.queues = {queue};
+  request.wait = wait;
+  return Reserve(std::move(request), id);
+}
+
+Answer<ExecuteResult> TestNode::Reserve(ReserveRequest request, ReserveId* id) {
   Answer<ExecuteResult> answer;
-  router_->Reserve(std::move(request), answer.Done());
+  const ReserveId given = router_->Reserve(std::move(request), answer.Done());
+  if (id != nullptr) *id = given;
   return answer;
 }
 
@@ -120,13 +139,16 @@ void TestNode::Commit(size_t count, uint32_t shard) {
   OnLoop([this, count, shard] { logs_[shard]->Commit(count); });
 }
 
-void TestNode::BeginFlush(uint32_t shard) {
+TestNode::Freezing TestNode::BeginFlush(uint32_t shard) {
   CHECK(!frozen_.has_value());
-  OnLoop([this, shard] {
-    shards_[shard]->Freeze([this, shard](Shard::Frozen frozen) {
-      if (frozen.generation != nullptr) frozen_.emplace(FrozenShard{shard, std::move(frozen)});
+  const auto freezing = std::make_shared<Freezing>(Freezing::kWaits);
+  OnLoop([this, shard, freezing] {
+    shards_[shard]->Freeze([this, shard, freezing](Shard::Frozen frozen) {
+      *freezing = frozen.generation == nullptr ? Freezing::kNothing : Freezing::kFrozen;
+      if (*freezing == Freezing::kFrozen) frozen_.emplace(FrozenShard{shard, std::move(frozen)});
     });
   });
+  return *freezing;
 }
 
 absl::Status TestNode::EndFlush() {

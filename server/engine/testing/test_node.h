@@ -3,10 +3,9 @@
 //
 //   TestNode node({.shards = 4});
 //   node.Start();
-//   Answer<ExecuteResult> reserve = node.Reserve({.queues = {"mail"}, .wait = absl::Seconds(5)});
+//   Answer<ExecuteResult> reserve = node.Reserve("mail", absl::Seconds(5));
 //   node.Enqueue("mail", "hello");
-//   node.events().RunUntilIdle();
-//   EXPECT_EQ(reserve->payloads.size(), 1);
+//   EXPECT_EQ(node.Await(reserve).payloads.size(), 1);
 //
 // A crash leaves the state store's last completed flush and the log's entries; Start() begins
 // the next incarnation on them.
@@ -28,12 +27,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/testing/simulated_executor.h"
 #include "server/engine/admission.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
+#include "server/engine/snapshot/snapshot_pins.h"
 #include "server/engine/testing/scripted_log.h"
 #include "storage/faulty/faulty_state_store.h"
 
@@ -99,11 +100,23 @@ class TestNode {
   // The failures that shards reported, in order.
   const std::vector<absl::Status>& fatal() const { return fatal_; }
 
+  // Runs what is due, without time passing; then the answer must be there.
+  template <class Result>
+  const Result& Await(const Answer<Result>& answer) {
+    events_.RunUntilIdle();
+    return *answer;
+  }
+  // The job that an answered enqueue brought. CHECKs that it did.
+  JobId Enqueued(const Answer<ExecuteResult>& enqueue);
+
   // --- What a frontend asks. None of these waits.
   Answer<ExecuteResult> Enqueue(const std::string& queue, std::string_view body,
                                 const JobSpec& spec = {});
   Answer<ExecuteResult> Execute(CommandBody body, const RequestIdentity& request = {});
-  Answer<ExecuteResult> Reserve(ReserveRequest request);
+  // The request's `queues` is `queue` alone; `id` may be nullptr.
+  Answer<ExecuteResult> Reserve(const std::string& queue, absl::Duration wait,
+                                ReserveId* id = nullptr);
+  Answer<ExecuteResult> Reserve(ReserveRequest request, ReserveId* id = nullptr);
   Answer<QueryResult> Ask(Query query);
 
   // --- The script of a shard's log, as a task of its loop.
@@ -113,8 +126,12 @@ class TestNode {
   void Commit(size_t count = SIZE_MAX, uint32_t shard = 0);
 
   // --- Flushing one shard, in the flusher's steps. Tasks run only in Flush().
-  // Freezes; a frozen generation may come later if an entry is half applied.
-  void BeginFlush(uint32_t shard = 0);
+  enum class Freezing : uint8_t {
+    kNothing,  // the store has it all
+    kFrozen,
+    kWaits,  // for the end of an entry that is half applied; frozen() then
+  };
+  Freezing BeginFlush(uint32_t shard = 0);
   bool frozen() const { return frozen_.has_value(); }
   // Writes what is frozen and tells the shard. REQUIRES: frozen(). On an error the shard is not
   // told and it can be tried again.
@@ -143,6 +160,7 @@ class TestNode {
   std::unique_ptr<StateStore> store_;
   std::atomic<uint64_t> overlay_bytes_{0};
   std::unique_ptr<HolderRegistry> holders_;
+  SnapshotPins pins_{SnapshotPins::Options()};
   std::optional<FrozenShard> frozen_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<Router> router_;
