@@ -120,7 +120,6 @@ std::string_view Describe(ChangeFault fault) {
 ChangedConfiguration ApplyChange(const Configuration& configuration, const ConfigChange& change) {
   ChangedConfiguration result{.configuration = configuration};
   if (configuration == Configuration() && !change.steps.empty()) {
-    // The first one: there is nothing that it would have to be joint with.
     result.fault = TakeSteps(change.steps, &result.configuration);
   } else if (Leaves(change)) {
     result.fault = LeaveJoint(&result.configuration);
