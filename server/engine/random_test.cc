@@ -185,7 +185,7 @@ class EngineRun {
   void ChangeLeader(uint32_t shard) {
     if (!node_.log(shard).leading()) return LeadAgain(shard);
     node_.OnLoop([&] { node_.log(shard).StopLeading(absl::UnavailableError("cut off")); });
-    if (prng_.Chance(1, 3)) node_.log(shard).Replace(EntryType::kNoOp, "");
+    if (prng_.Chance(1, 3)) node_.log(shard).Replace(raft::EntryType::kNoOp, "");
   }
   void LeadAgain(uint32_t shard) {
     if (node_.log(shard).leading()) return;

@@ -261,12 +261,12 @@ TEST(Restarting, RefusesRowsThatAreNotThoseOfTheirEntry) {
 TEST(Applying, EntryThatCannotBeReadStopsTheShard) {
   TestNode node({});
   ASSERT_TRUE(node.StartFollowing().ok());
-  node.log().Replace(EntryType::kCommands, "garbage");
+  node.log().Replace(raft::EntryType::kCommands, "garbage");
   node.Commit();
   ASSERT_EQ(node.fatal().size(), 1u);
   EXPECT_EQ(node.fatal()[0].code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(std::string(node.fatal()[0].message()).find("entry 1"), std::string::npos);
-  node.log().Replace(EntryType::kNoOp, "");
+  node.log().Replace(raft::EntryType::kNoOp, "");
   node.Commit();
   EXPECT_EQ(node.shard().applied().index, LogIndex()) << "nothing is applied behind it";
 }
@@ -275,7 +275,7 @@ TEST(Applying, EntriesThatAreNotCommandsMoveTheIndexOnly) {
   TestNode node({});
   ASSERT_TRUE(node.StartFollowing().ok());
   const uint64_t hash = node.shard().machine().StateHash();
-  node.log().Replace(EntryType::kConfiguration, "not commands");
+  node.log().Replace(raft::EntryType::kConfiguration, "not commands");
   node.Commit();
   EXPECT_EQ(node.shard().applied().index, LogIndex(1));
   EXPECT_EQ(node.shard().machine().StateHash(), hash);

@@ -71,9 +71,9 @@ TEST(Commands, OfAnotherLeaderAreAppliedWithoutAnswers) {
   TestNode node({});
   node.Start();
   const JobId job = node.Enqueued(node.Enqueue("mail", "x"));
-  const CommittedEntry entry = node.log().entry(node.log().last());
+  const raft::Entry entry = node.log().entry(node.log().last());
   node.OnLoop([&] { node.log().StopLeading(absl::UnavailableError("another leads")); });
-  node.log().Replace(EntryType::kCommands, *entry.data);
+  node.log().Replace(raft::EntryType::kCommands, *entry.data);
   node.Commit();
   EXPECT_EQ(node.shard().machine().FindQueue("mail")->counts[0], 2u);
   EXPECT_EQ(node.shard().applied().index, node.log().last());
@@ -116,7 +116,7 @@ TEST(Leadership, FullDiskIsCertainAndLeavesReservesWaiting) {
   EXPECT_EQ(CodeOf(enqueue), absl::StatusCode::kResourceExhausted);
   EXPECT_GT(enqueue->retry_after, absl::ZeroDuration());
   EXPECT_FALSE(waiting.has_value());
-  node.log().Replace(EntryType::kNoOp, "");  // what was refused is not in the log
+  node.log().Replace(raft::EntryType::kNoOp, "");  // what was refused is not in the log
   node.log().SetCommits(ScriptedLog::Commits::kAtOnce);
   node.OnLoop([&] { node.log().Lead(); });
   node.Enqueue("other", "y");

@@ -306,7 +306,7 @@ TEST(Deadlines, AreNotLostWhenLeadershipEndsWithTheirEntry) {
   node.events().RunFor(2 * kSecond);
   EXPECT_EQ(node.log().last(), Next(before)) << "one Expire, however long it takes";
   node.OnLoop([&] { node.log().StopLeading(absl::UnavailableError("cut off")); });
-  node.log().Replace(EntryType::kNoOp, "");
+  node.log().Replace(raft::EntryType::kNoOp, "");
   node.log().SetCommits(ScriptedLog::Commits::kAtOnce);
   node.OnLoop([&] { node.log().Lead(); });
   node.events().RunUntilIdle();
