@@ -1,7 +1,6 @@
-// One shard's log as its state machine sees it: propose opaque bytes, be told what is committed.
+// One shard's log as its state machine sees it: propose opaque bytes, say what is applied.
 //
-// LocalLog (replication/node) is the log of a cluster of one: durable on the only voter is
-// committed. A Raft group implements the same interface.
+// What is committed comes back through StateMachine (replication/node/state_machine.h).
 //
 // Thread-safety: loop-bound; every call and every callback is on the shard's executor.
 
@@ -15,67 +14,52 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "base/types.h"
+#include "replication/raft/types.h"
 
 namespace holdfast {
 
-// Stored in the log, so the numbers are for good.
-enum class EntryType : uint8_t {
-  kNoOp = 0,           // the first entry of a term; no data
-  kCommands = 1,       // a batch for the state machine; server/codec/entry_codec
-  kConfiguration = 2,  // the replicas of the shard
-};
-
-struct CommittedEntry {
-  Term term;
-  LogIndex index;
-  EntryType type = EntryType::kNoOp;
-  std::shared_ptr<const std::string> data;  // never nullptr; empty for kNoOp
-};
-
-// A place in the log. An entry proposed as {term, index} is the one committed at `index` iff
+// A place in the log. What was proposed at {term, index} is what is committed at `index` iff
 // their terms are equal; otherwise it was replaced and will never be committed.
-struct LogPosition {
-  Term term;
-  LogIndex index;
-};
+using LogPosition = raft::EntryId;
 
-class LogObserver {
- public:
-  virtual ~LogObserver() = default;
-  // Consecutive entries, in order, each exactly once, from the index given at start on.
-  virtual void OnCommitted(absl::Span<const CommittedEntry> entries) = 0;
-  // This replica may propose from now on: every entry of earlier terms has been delivered.
-  virtual void OnLeaderStart(Term term) = 0;
-  // It may not any more. What it proposed and was not told of may or may not be committed.
-  virtual void OnLeaderStop(const absl::Status& why) = 0;
+// How far a state machine has come, as its durable state says: what a log starts from.
+struct AppliedState {
+  LogPosition position;
+  // The participants as of `position` (raft::EncodeConfiguration); "": as of position 0, none.
+  std::string configuration;
+  // A snapshot ending at `position` was installed, and the log may not have been reset to it.
+  bool installing = false;
 };
 
 class ReplicatedLog {
  public:
   virtual ~ReplicatedLog() = default;
 
-  // Delivers what is committed after `applied`, the point that the state machine has in durable
-  // storage, and takes part from then on. Call once, first. Errors: DATA_LOSS (the log is
-  // damaged, or does not reach to `applied`), UNAVAILABLE (the disk).
-  virtual absl::Status Start(LogPosition applied) = 0;
+  // Delivers what is committed after `applied`, and takes part from then on. Call once, first.
+  // Errors: DATA_LOSS (the log is damaged, does not reach to `applied`, or begins after it),
+  // FAILED_PRECONDITION (it is of a version that this build does not read).
+  virtual absl::Status Start(const AppliedState& applied) = 0;
 
-  // Appends `data` and starts to replicate it. UNAVAILABLE: not the leader; nothing was done.
+  // Appends `data` (not nullptr) as an entry of kCommands and starts to replicate it. UNAVAILABLE:
+  // not the leader; RESOURCE_EXHAUSTED: too much is under way. In both cases nothing was done.
   // Bounds: data <= 80 MiB; the caller bounds what is in flight.
-  virtual absl::StatusOr<LogPosition> Propose(EntryType type,
-                                              std::shared_ptr<const std::string> data) = 0;
+  virtual absl::StatusOr<LogPosition> Propose(std::shared_ptr<const std::string> data) = 0;
 
   // Calls `done` with an index such that a state machine that has applied it reflects every
   // entry committed before this call; UNAVAILABLE: leadership could not be confirmed.
   virtual void ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&> done) = 0;
 
-  // The state machine has entries up to and including `index` in durable storage of its own:
-  // the log may drop them.
-  virtual void Compact(LogIndex index) = 0;
+  // The state machine has applied everything through `index` that was delivered to it.
+  virtual void Applied(LogIndex index) = 0;
 
-  // Bytes of entries kept since the last Compact().
-  virtual uint64_t RetainedBytes() const = 0;
+  // Everything through `index`, with its AppliedState, is in durable storage of the state
+  // machine's own: the log may drop it. REQUIRES: index is applied.
+  virtual void Flushed(LogIndex index) = 0;
+
+  // The wall clock that most of the participants agree on, in microseconds since the Unix epoch:
+  // the median of a majority's clocks, this replica's included.
+  virtual int64_t WallMicros() const = 0;
 };
 
 }  // namespace holdfast

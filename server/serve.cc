@@ -22,7 +22,6 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "base/version.h"
-#include "replication/node/local_log.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -138,10 +137,6 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   ASSIGN_OR_RETURN(node->state, OpenRocksDbStateStore(state));
   node->engine = std::make_unique<NodeEngine>(
       EngineOptions(config, identity), node->log.get(), node->state.get(),
-      [node](ShardId shard, Executor* loop, LogWriter* writer, LogObserver* observer) {
-        return std::make_unique<LocalLog>(shard, node->data->identity().node, loop, node->log.get(),
-                                          writer, observer);
-      },
       [reasons](const absl::Status& status) { reasons->Fail(status); });
   RETURN_IF_ERROR(node->engine->Start());
   GrpcServerOptions grpc;

@@ -26,7 +26,7 @@ inline constexpr uint64_t kLogEntryBytesMax = 80ull << 20;
 // What Raft must never forget of a shard besides its entries. All zero before the first one.
 struct HardState {
   Term term;
-  NodeId vote;      // 0: voted for nobody in `term`
+  ReplicaId vote;      // 0: voted for nobody in `term`
   LogIndex commit;  // known to be committed; a hint, may lag
   bool operator==(const HardState&) const = default;
 };
@@ -39,7 +39,7 @@ struct LogRecord {
   ShardId shard;
   Term term;       // of the entry, the hard state, the entry compacted through, the snapshot
   LogIndex index;  // of the entry; commit; compacted through; the snapshot's
-  NodeId vote;     // kHardState only
+  ReplicaId vote;     // kHardState only
   // kEntry only: the payload is pieces()[first_piece, first_piece + piece_count) concatenated.
   uint32_t first_piece = 0;
   uint32_t piece_count = 0;
@@ -62,7 +62,7 @@ class LogBatch {
                      .shard = shard,
                      .term = term,
                      .index = index,
-                     .vote = NodeId(),
+                     .vote = ReplicaId(),
                      .first_piece = static_cast<uint32_t>(pieces_.size()),
                      .piece_count = static_cast<uint32_t>(payload.size()),
                      .payload_bytes = 0};
@@ -80,12 +80,12 @@ class LogBatch {
   // Entries up to and including `through`, whose term is `term`, are no longer needed. One at or
   // below the last compaction changes nothing. REQUIRES (checked): through <= LastIndex(shard).
   void Compact(ShardId shard, LogIndex through, Term term) {
-    Add(LogRecord::Kind::kCompact, shard, term, through, NodeId());
+    Add(LogRecord::Kind::kCompact, shard, term, through, ReplicaId());
   }
   // Drops every entry of the shard; its log goes on after the snapshot that ends with `index` of
   // `term`: FirstIndex = index + 1, LastIndex = index. The hard state stays.
   void Reset(ShardId shard, LogIndex index, Term term) {
-    Add(LogRecord::Kind::kReset, shard, term, index, NodeId());
+    Add(LogRecord::Kind::kReset, shard, term, index, ReplicaId());
   }
 
   void Clear() {
@@ -99,7 +99,7 @@ class LogBatch {
   }
 
  private:
-  void Add(LogRecord::Kind kind, ShardId shard, Term term, LogIndex index, NodeId vote) {
+  void Add(LogRecord::Kind kind, ShardId shard, Term term, LogIndex index, ReplicaId vote) {
     records_.push_back({.kind = kind,
                         .entry_type = 0,
                         .shard = shard,

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/synchronization/notification.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 
 namespace holdfast {
 
@@ -23,36 +25,24 @@ void LogWriter::Push(Item item) {
   if (waiting_) wake_.Signal();
 }
 
-void LogWriter::Append(Entry entry, Done done) {
-  Item item;
-  item.entry = std::move(entry);
-  item.done = std::move(done);
-  Push(std::move(item));
-}
-
-void LogWriter::SetHardState(ShardId shard, const HardState& state, Done done) {
-  Item item;
-  item.kind = Item::Kind::kHardState;
-  item.entry.shard = shard;
-  item.hard_state = state;
-  item.done = std::move(done);
-  Push(std::move(item));
-}
-
-void LogWriter::Compact(ShardId shard, LogPosition through) {
-  Item item;
-  item.kind = Item::Kind::kCompact;
-  item.entry.shard = shard;
-  item.entry.position = through;
-  Push(std::move(item));
+void LogWriter::Write(ShardId shard, LogWrite write, Done done) {
+  Push({Item::Kind::kWrite, shard, std::move(write), std::move(done)});
 }
 
 void LogWriter::Resume(ShardId shard, Done done) {
-  Item item;
-  item.kind = Item::Kind::kResume;
-  item.entry.shard = shard;
-  item.done = std::move(done);
-  Push(std::move(item));
+  Push({Item::Kind::kResume, shard, {}, std::move(done)});
+}
+
+absl::Status LogWriter::SyncReported() {
+  if (options_.sync_interval == absl::ZeroDuration()) return absl::OkStatus();
+  absl::Status result;
+  absl::Notification synced;
+  Push({Item::Kind::kSync, ShardId(), {}, [&](const absl::Status& status) {
+          result = status;
+          synced.Notify();
+        }});
+  synced.WaitForNotification();
+  return result;
 }
 
 void LogWriter::Stop() {
@@ -121,12 +111,11 @@ void LogWriter::WriteAll(std::vector<Item>* items) {
     uint64_t bytes = 0;
     size_t end = begin;
     for (; end < items->size(); ++end) {
-      const Entry& entry = (*items)[end].entry;
-      const uint64_t size = entry.data == nullptr ? 0 : entry.data->size();
+      const uint64_t size = (*items)[end].write.size_bytes();
       if (end > begin && bytes + size > options_.batch_bytes_max) break;
       bytes += size;
     }
-    WriteSome(items, begin, end);
+    WriteSome(absl::MakeSpan(*items).subspan(begin, end - begin));
     begin = end;
   }
   if (options_.sync_interval != absl::ZeroDuration() &&
@@ -135,48 +124,53 @@ void LogWriter::WriteAll(std::vector<Item>* items) {
   }
 }
 
-void LogWriter::WriteSome(std::vector<Item>* items, size_t begin, size_t end) {
+absl::Status LogWriter::AddToBatch(const Item& item, SyncMode* sync) {
+  if (item.kind == Item::Kind::kResume) failed_shards_.erase(item.shard);
+  if (item.kind == Item::Kind::kSync) *sync = SyncMode::kNow;
+  if (item.kind != Item::Kind::kWrite) return absl::OkStatus();
+  if (!item.write.only_frees_space()) {
+    const auto failed = failed_shards_.find(item.shard);
+    if (failed != failed_shards_.end()) return failed->second;
+    if (options_.sync_interval == absl::ZeroDuration() && item.write.sync == SyncMode::kNow) {
+      *sync = SyncMode::kNow;
+    }
+  }
+  item.write.AddTo(item.shard, &batch_);
+  return absl::OkStatus();
+}
+
+absl::Status LogWriter::WriteBatch(SyncMode sync) {
+  RETURN_IF_ERROR(fatal_);
+  if (batch_.empty()) return sync == SyncMode::kNow ? store_->Sync() : absl::OkStatus();
+  RETURN_IF_ERROR(store_->Write(batch_, sync));
+  sealed_ = false;
+  if (sync == SyncMode::kNow) {
+    unsynced_since_ = absl::InfiniteFuture();
+  } else if (options_.sync_interval != absl::ZeroDuration()) {
+    unsynced_since_ = std::min(unsynced_since_, absl::Now());
+  }
+  return absl::OkStatus();
+}
+
+void LogWriter::WriteSome(absl::Span<Item> items) {
   batch_.Clear();
-  std::vector<absl::Status> refused(end - begin);
-  for (size_t i = begin; i < end; ++i) {
-    const Item& item = (*items)[i];
-    const ShardId shard = item.entry.shard;
-    if (item.kind == Item::Kind::kResume) failed_shards_.erase(shard);
-    const auto failed = failed_shards_.find(shard);
-    if (failed != failed_shards_.end() && item.kind != Item::Kind::kCompact) {
-      refused[i - begin] = failed->second;
-      continue;
-    }
-    const LogPosition& at = item.entry.position;
-    if (item.kind == Item::Kind::kEntry) {
-      batch_.Append(shard, at.term, at.index, static_cast<uint8_t>(item.entry.type),
-                    std::string_view(*item.entry.data));
-    } else if (item.kind == Item::Kind::kHardState) {
-      batch_.SetHardState(shard, item.hard_state);
-    } else if (item.kind == Item::Kind::kCompact) {
-      batch_.Compact(shard, at.index, at.term);
-    }
-  }
-  absl::Status status = fatal_;
-  const bool sync_now = options_.sync_interval == absl::ZeroDuration();
-  if (status.ok() && !batch_.empty()) {
-    status = store_->Write(batch_, sync_now ? SyncMode::kNow : SyncMode::kLater);
-    sealed_ = false;
-    if (!sync_now) unsynced_since_ = std::min(unsynced_since_, absl::Now());
-  }
+  SyncMode sync = SyncMode::kLater;
+  std::vector<absl::Status> refused(items.size());
+  for (size_t i = 0; i < items.size(); ++i) refused[i] = AddToBatch(items[i], &sync);
+  const absl::Status status = WriteBatch(sync);
   const bool full = absl::IsResourceExhausted(status);
   if (!status.ok() && !full) Fail(status);
-  for (size_t i = begin; i < end; ++i) {
-    Item& item = (*items)[i];
+  for (size_t i = 0; i < items.size(); ++i) {
+    Item& item = items[i];
     if (item.kind == Item::Kind::kResume) {
       std::move(item.done)(fatal_);
       continue;
     }
-    if (full && refused[i - begin].ok() && item.kind != Item::Kind::kCompact) {
-      failed_shards_.try_emplace(item.entry.shard, status);
+    if (full && refused[i].ok() && item.kind == Item::Kind::kWrite &&
+        !item.write.only_frees_space()) {
+      failed_shards_.try_emplace(item.shard, status);
     }
-    if (item.done == nullptr) continue;
-    std::move(item.done)(refused[i - begin].ok() ? status : refused[i - begin]);
+    std::move(item.done)(refused[i].ok() ? status : refused[i]);
   }
 }
 

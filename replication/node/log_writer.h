@@ -1,11 +1,12 @@
 // The one thread that writes a node's log: it takes everything that waits, of all shards, and
 // writes it with one sync.
 //
-//   loop threads ──Append/Compact──▶ [queue] ──▶ writer thread: LogStore::Write ──▶ done(status)
+//   loop threads ──Write──▶ [queue] ──▶ writer thread: LogStore::Write ──▶ done(status)
 //
 // Failure. A full disk fails the batch and, for each shard in it, everything queued behind, until
-// the shard says Resume (the indexes behind a failed entry would leave a gap). Any other error of
-// the store is final: everything fails, `on_fatal` is called once, and the process should end.
+// the shard says Resume (the indexes behind a failed entry would leave a gap). What only frees
+// space is not held up by it. Any other error of the store is final: everything fails, `on_fatal`
+// is called once, and the process should end.
 //
 // Bounds: the caller bounds what is in flight (engine: Admission); one Write takes at most
 // Options::batch_bytes_max of payload, or one entry.
@@ -17,8 +18,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -28,8 +27,9 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/types.h"
-#include "replication/replicated_log.h"
+#include "replication/node/log_write.h"
 #include "storage/log_store.h"
 
 namespace holdfast {
@@ -53,27 +53,22 @@ class LogWriter {
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  struct Entry {
-    ShardId shard;
-    LogPosition position;
-    EntryType type = EntryType::kNoOp;
-    std::shared_ptr<const std::string> data;
-  };
-  void Append(Entry entry, Done done);
-  void SetHardState(ShardId shard, const HardState& state, Done done);
-  // Entries through `through` may be dropped. Not reported: it only frees space.
-  void Compact(ShardId shard, LogPosition through);
-  // After a failed Append of this shard: what is queued from here on is written again.
+  // Reported in the order of the calls.
+  void Write(ShardId shard, LogWrite write, Done done);
+  // After a failed write of this shard: what is queued from here on is written again.
   void Resume(ShardId shard, Done done);
+
+  // Blocks until everything that was reported before is on stable storage. Errors: the store's.
+  absl::Status SyncReported();
 
   // Writes what is queued, syncs, seals, and joins the thread.
   void Stop();
 
  private:
   struct Item {
-    enum class Kind : uint8_t { kEntry, kHardState, kCompact, kResume } kind = Kind::kEntry;
-    Entry entry;  // shard and position for every kind
-    HardState hard_state;
+    enum class Kind : uint8_t { kWrite, kResume, kSync } kind = Kind::kWrite;
+    ShardId shard;
+    LogWrite write;
     Done done;
   };
   void Push(Item item);
@@ -81,8 +76,11 @@ class LogWriter {
   // Waits for items or idle duties; false when it is time to end.
   bool Take(std::vector<Item>* items);
   void WriteAll(std::vector<Item>* items);
-  // One store write of items [begin, end); reports them.
-  void WriteSome(std::vector<Item>* items, size_t begin, size_t end);
+  // One store write of `items`, in order; reports them.
+  void WriteSome(absl::Span<Item> items);
+  // Adds `item` to batch_, or says why it may not be written.
+  absl::Status AddToBatch(const Item& item, SyncMode* sync);
+  absl::Status WriteBatch(SyncMode sync);
   void Fail(const absl::Status& status);
   void SyncOrSeal();
 

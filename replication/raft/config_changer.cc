@@ -119,7 +119,9 @@ std::string_view Describe(ChangeFault fault) {
 
 ChangedConfiguration ApplyChange(const Configuration& configuration, const ConfigChange& change) {
   ChangedConfiguration result{.configuration = configuration};
-  if (Leaves(change)) {
+  if (configuration == Configuration() && !change.steps.empty()) {
+    result.fault = TakeSteps(change.steps, &result.configuration);
+  } else if (Leaves(change)) {
     result.fault = LeaveJoint(&result.configuration);
   } else if (change.transition != ConfigChange::Transition::kAuto || change.steps.size() > 1) {
     result.fault = EnterJoint(change, &result.configuration);

@@ -84,6 +84,7 @@ TEST(ConfigChanger, SimpleChangeMovesOneReplica) {
       {"1 2", Change("u7"), "1 2"},
       {"1 2", Change("v0"), "1 2"},
       {"", Change("v1"), "1"},  // the first of all
+      {"", Change("v1 v2 l3"), "1 2 l3"},
   });
 }
 
@@ -116,7 +117,7 @@ TEST(ConfigChanger, SeveralStepsEnterAJointConfiguration) {
 TEST(ConfigChanger, EnteringIsRefusedWhereItWouldNotBeSafe) {
   Expect({
       {"1 2", Change("r1 r2"), "1 2", ChangeFault::kNoVoters},
-      {"", Change("v1 v2"), "", ChangeFault::kNoVoters},
+      {"", Change("l1 l2"), "", ChangeFault::kNoVoters},
       {"1 & 1 2", Change("v3 v4"), "1 & 1 2", ChangeFault::kJoint},
       {"1 & 1 2", Change("", Transition::kExplicit), "1 & 1 2", ChangeFault::kJoint},
   });

@@ -25,10 +25,11 @@ Core::Options Checked(Core::Options options) {
 }
 
 RaftLog::Options LogOptions(const Core::Options& options, LogReader* log) {
-  const bool together = options.write_mode == Core::WriteMode::kTogether;
+  const bool unstored = options.write_mode == Core::WriteMode::kTogether ||
+                        MutantIs(Mutant::kFlushAheadOfLog);
   return {.reader = log,
           .applying_bytes_max = options.committed_bytes_max,
-          .apply_from = together ? RaftLog::ApplyFrom::kUnstored : RaftLog::ApplyFrom::kStored};
+          .apply_from = unstored ? RaftLog::ApplyFrom::kUnstored : RaftLog::ApplyFrom::kStored};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "server/engine/applier.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,8 +11,36 @@
 namespace holdfast {
 namespace {
 
+using raft::EntryType;
+
 // Cold tails fetched at once, ahead of need.
 constexpr size_t kRefillsMax = 8;
+// Entries whose rows are fetched before they are pushed, and rows of one of them.
+constexpr size_t kPrefetchesMax = 8;
+constexpr size_t kPrefetchRowsMax = 4096;
+
+bool HasColdJobs(const Machine& machine) {
+  const Machine::Totals totals = machine.totals();
+  uint64_t jobs = totals.garbage_jobs;
+  for (const uint64_t count : totals.jobs_by_state) jobs += count;
+  return jobs > totals.hot_jobs;
+}
+
+size_t SizeOf(const Needs& needs) {
+  return needs.jobs.size() + needs.dedups.size() + needs.scans.size();
+}
+
+void Append(Needs from, Needs* to) {
+  std::move(from.jobs.begin(), from.jobs.end(), std::back_inserter(to->jobs));
+  std::move(from.dedups.begin(), from.dedups.end(), std::back_inserter(to->dedups));
+  // Reserves of the same queue ask for the same part of it.
+  for (Needs::Scan& scan : from.scans) {
+    const bool known = std::any_of(to->scans.begin(), to->scans.end(), [&](const Needs::Scan& has) {
+      return has.set == scan.set && has.from == scan.from && has.limit >= scan.limit;
+    });
+    if (!known) to->scans.push_back(scan);
+  }
+}
 
 }  // namespace
 
@@ -22,32 +51,60 @@ Applier::Applier(Parts parts, const AppliedRow& applied, OnApplied on_applied, O
       applied_(applied),
       snapshot_(parts_.store->Snapshot()) {}
 
-void Applier::Push(const CommittedEntry& entry) {
+void Applier::Push(const raft::Entry& entry) {
   CHECK(parts_.executor->IsCurrent());
+  if (stopped_) return;
   entries_.push_back(entry);
-  Run(Mode::kAsynchronous);
+  Run();
 }
 
-void Applier::PushAndFinish(const CommittedEntry& entry) {
+void Applier::Prefetch(const raft::Entry& entry) {
   CHECK(parts_.executor->IsCurrent());
-  CHECK(!awaiting_);
-  entries_.push_back(entry);
-  Run(Mode::kBlocking);
+  if (failed_ || stopped_ || entry.type != EntryType::kCommands) return;
+  if (prefetching_ >= kPrefetchesMax || !HasColdJobs(*parts_.machine)) return;
+  absl::StatusOr<EntryReader> reader = EntryReader::Open(*entry.data);
+  if (!reader.ok()) return;
+  Needs all;
+  DecodedCommand command;
+  while (!reader->done() && SizeOf(all) < kPrefetchRowsMax && reader->Next(&command).ok()) {
+    Append(parts_.machine->NeedsOf(command.command, reader->log_time()), &all);
+  }
+  if (all.empty()) return;
+  ++prefetching_;
+  Fetch(std::move(all), Purpose::kPrefetch);
 }
 
-void Applier::Run(Mode mode) {
+void Applier::Stop() {
+  CHECK(parts_.executor->IsCurrent());
+  stopped_ = true;
+  ++run_;
+  entries_.clear();
+  current_.reset();
+  awaiting_ = refilling_ = false;
+  prefetching_ = 0;
+}
+
+void Applier::Restart(AppliedRow applied) {
+  CHECK(parts_.executor->IsCurrent());
+  CHECK(stopped_);
+  stopped_ = false;
+  applied_ = std::move(applied);
+  SnapshotChanged();
+}
+
+void Applier::Run() {
   while (!failed_ && !awaiting_ && (current_.has_value() || !entries_.empty())) {
     if (!current_.has_value()) {
       if (absl::Status status = Begin(); !status.ok()) return Fail(status);
     }
-    const absl::StatusOr<bool> done = ApplyCommands(mode);
+    const absl::StatusOr<bool> done = ApplyCommands();
     if (!done.ok()) return Fail(done.status());
     if (*done) Finish();
   }
 }
 
 absl::Status Applier::Begin() {
-  CommittedEntry entry = std::move(entries_.front());
+  raft::Entry entry = std::move(entries_.front());
   entries_.pop_front();
   CHECK_EQ(entry.index.value(), applied_.index.value() + 1);
   static const std::string* const kNothing =
@@ -70,22 +127,18 @@ absl::Status Applier::Begin() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Applier::ApplyCommands(Mode mode) {
+absl::StatusOr<bool> Applier::ApplyCommands() {
   Current& current = *current_;
   while (current.decoded || !current.reader.done()) {
     if (!current.decoded) {
       RETURN_IF_ERROR(current.reader.Next(&current.command));
       current.decoded = true;
     }
-    for (;;) {
-      Needs needs = parts_.machine->NeedsOf(current.command.command, current.reader.log_time());
-      if (needs.empty()) break;
-      if (mode == Mode::kAsynchronous) {
-        awaiting_ = true;
-        Fetch(std::move(needs), Purpose::kCommand);
-        return false;
-      }
-      RETURN_IF_ERROR(FetchNow(needs));
+    Needs needs = parts_.machine->NeedsOf(current.command.command, current.reader.log_time());
+    if (!needs.empty()) {
+      awaiting_ = true;
+      Fetch(std::move(needs), Purpose::kCommand);
+      return false;
     }
     ApplyOne();
   }
@@ -129,9 +182,13 @@ void Applier::Drain() {
 
 void Applier::Finish() {
   Drain();
-  applied_ = {.index = current_->entry.index,
-              .term = current_->entry.term,
-              .state_hash = parts_.machine->StateHash()};
+  applied_.index = current_->entry.index;
+  applied_.term = current_->entry.term;
+  applied_.state_hash = parts_.machine->StateHash();
+  applied_.installing = false;
+  if (current_->entry.type == EntryType::kConfiguration) {
+    applied_.configuration = *current_->entry.data;
+  }
   Applied applied{.position = {current_->entry.term, current_->entry.index},
                   .outcomes = std::move(current_->outcomes),
                   .payloads = std::move(current_->granted)};
@@ -139,34 +196,31 @@ void Applier::Finish() {
   on_applied_(std::move(applied));
 }
 
-absl::Status Applier::FetchNow(const Needs& needs) {
-  ASSIGN_OR_RETURN(Loaded fetched, FetchNeeds(*snapshot_, parts_.shard, needs));
-  Drain();  // so that what this entry has deleted is left out
-  std::optional<Loaded> loaded =
-      FilterLoaded(std::move(fetched), parts_.overlay->releases(), *parts_.overlay);
-  parts_.machine->Load(*std::move(loaded));
-  return absl::OkStatus();
-}
-
 void Applier::Fetch(Needs needs, Purpose purpose) {
   const uint64_t releases = parts_.overlay->releases();
   parts_.reader->Post(
-      [this, needs = std::move(needs), releases, purpose, snapshot = snapshot_]() mutable {
+      [this, needs = std::move(needs), run = run_, releases, purpose,
+       snapshot = snapshot_]() mutable {
         absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
         snapshot.reset();
-        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), releases,
-                               purpose]() mutable {
-          Fetched(std::move(loaded), releases, std::move(needs), purpose);
+        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), run,
+                               releases, purpose]() mutable {
+          Fetched(std::move(loaded), run, releases, std::move(needs), purpose);
         });
       });
 }
 
-void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs,
+void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t run, uint64_t releases, Needs needs,
                       Purpose purpose) {
-  if (failed_) return;
+  if (failed_ || run != run_) return;
   if (!loaded.ok()) return Fail(loaded.status());
   Drain();  // so that what the current entry has deleted is left out
   std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
+  if (purpose == Purpose::kPrefetch) {
+    --prefetching_;
+    if (current.has_value()) parts_.machine->Load(*std::move(current));
+    return;
+  }
   if (!current.has_value()) return Fetch(std::move(needs), purpose);
   parts_.machine->Load(*std::move(current));
   if (purpose == Purpose::kRefill) {
@@ -174,11 +228,11 @@ void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs ne
     return;
   }
   awaiting_ = false;
-  Run(Mode::kAsynchronous);
+  Run();
 }
 
 void Applier::Refill() {
-  if (failed_ || refilling_) return;
+  if (failed_ || stopped_ || refilling_) return;
   std::vector<Needs::Scan> scans = parts_.machine->WantsRefill(kRefillsMax);
   if (scans.empty()) return;
   refilling_ = true;

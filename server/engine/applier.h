@@ -1,6 +1,7 @@
 // Applies committed entries to one shard's machine, in order, and fetches the cold rows that they
 // need.
 //
+//   Prefetch(entry): rows that it will probably need ─▶ Load
 //   Push(entry) ─▶ [entries] ─▶ for each command: Needs? ──yes──▶ fetch off the loop ─▶ Load ─┐
 //                                    │ no                                                     │
 //                                    ▼        ◀───────────────────────────────────────────────┘
@@ -26,6 +27,7 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "queue/machine.h"
+#include "replication/raft/types.h"
 #include "replication/replicated_log.h"
 #include "server/codec/entry_codec.h"
 #include "server/codec/payload_ref.h"
@@ -61,9 +63,15 @@ class Applier {
   // `applied`: what the machine was restored to.
   Applier(Parts parts, const AppliedRow& applied, OnApplied on_applied, OnFatal on_fatal);
 
-  void Push(const CommittedEntry& entry);
-  // As Push, but rows are fetched on this thread: for the replay at start.
-  void PushAndFinish(const CommittedEntry& entry);
+  void Push(const raft::Entry& entry);
+  // Begins to fetch the rows that `entry`, which may be pushed later, needs as things are now. Only
+  // a hint: an entry that cannot be read is told when it is pushed.
+  void Prefetch(const raft::Entry& entry);
+
+  // Drops what was pushed and is not applied; what is pushed until Restart too.
+  void Stop();
+  // Goes on after `applied`, which the machine was restored to. REQUIRES: stopped.
+  void Restart(AppliedRow applied);
 
   // The last entry applied, and the machine's hash there.
   const AppliedRow& applied() const { return applied_; }
@@ -84,7 +92,7 @@ class Applier {
 
  private:
   struct Current {
-    CommittedEntry entry;
+    raft::Entry entry;
     EntryReader reader;
     DecodedCommand command;
     bool decoded = false;  // `command` is read and not yet applied
@@ -96,19 +104,19 @@ class Applier {
     };
     std::vector<Payload> payloads;  // enqueued since the last Drain, by rising id
   };
-  enum class Mode : uint8_t { kAsynchronous, kBlocking };
-  enum class Purpose : uint8_t { kCommand, kRefill };
+  enum class Purpose : uint8_t { kCommand, kRefill, kPrefetch };
 
-  void Run(Mode mode);
+  void Run();
   absl::Status Begin();
   // Applies commands of the current entry; false if rows are awaited.
-  absl::StatusOr<bool> ApplyCommands(Mode mode);
+  absl::StatusOr<bool> ApplyCommands();
   void ApplyOne();
   PayloadRef PayloadInMemory(JobId job) const;
   void Finish();
-  absl::Status FetchNow(const Needs& needs);
   void Fetch(Needs needs, Purpose purpose);
-  void Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs needs, Purpose purpose);
+  // `run`: the one in which the fetch began.
+  void Fetched(absl::StatusOr<Loaded> loaded, uint64_t run, uint64_t releases, Needs needs,
+               Purpose purpose);
   void Fail(const absl::Status& status);
 
   Parts parts_;
@@ -116,10 +124,13 @@ class Applier {
   const OnFatal on_fatal_;
   AppliedRow applied_;
   std::shared_ptr<const StateSnapshot> snapshot_;
-  std::deque<CommittedEntry> entries_;
+  std::deque<raft::Entry> entries_;
   std::optional<Current> current_;
   bool awaiting_ = false;   // rows for the current command
   bool refilling_ = false;  // rows ahead of need
+  size_t prefetching_ = 0;  // fetches for entries that are not pushed yet
+  uint64_t run_ = 0;  // how often it was stopped: what was fetched for an earlier run is dropped
+  bool stopped_ = false;
   bool failed_ = false;
 };
 

@@ -18,10 +18,12 @@ constexpr absl::Duration kFullDiskCheckEvery = absl::Milliseconds(200);
 }  // namespace
 
 Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
-                 std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal)
+                 LogWriter* log_writer, std::vector<ShardOnLoop> shards, Handler on_disk_full,
+                 Handler on_fatal)
     : options_(options),
       store_(store),
       log_(log),
+      log_writer_(log_writer),
       shards_(std::move(shards)),
       on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
@@ -55,11 +57,26 @@ void Flusher::Fail(const absl::Status& status) {
   if (!absl::IsResourceExhausted(status) || !store_->Stats().health.ok()) on_fatal_(status);
 }
 
+void Flusher::RunBetween(Task task) {
+  absl::MutexLock lock(&mutex_);
+  tasks_.push_back(std::move(task));
+  wake_.Signal();
+}
+
+void Flusher::RunTasks() {
+  std::vector<Task> tasks;
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks.swap(tasks_);
+  }
+  for (Task& task : tasks) std::move(task)();
+}
+
 bool Flusher::LogIsLong() const { return log_->Usage().retained_bytes >= options_.log_bytes; }
 
 bool Flusher::WaitForReason() {
   absl::MutexLock lock(&mutex_);
-  while (!stopping_ && !requested_.load(std::memory_order_relaxed)) {
+  while (!stopping_ && tasks_.empty() && !requested_.load(std::memory_order_relaxed)) {
     if (!wake_.WaitWithTimeout(&mutex_, kCheckEvery)) continue;
     if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) break;
   }
@@ -76,6 +93,7 @@ void Flusher::WaitForStore() {
 
 void Flusher::Run() {
   while (WaitForReason()) {
+    RunTasks();
     WaitForStore();
     requested_.store(false, std::memory_order_relaxed);
     const absl::Status status = FlushOnce();
@@ -126,6 +144,8 @@ absl::Status Flusher::FlushOnce() {
   {
     StateBatch batch;
     for (const Shard::Frozen& one : frozen) AddToBatch(*one.generation, one.applied, &batch);
+    // The state must never be ahead of the log.
+    RETURN_IF_ERROR(log_writer_->SyncReported());
     RETURN_IF_ERROR(FlushWhenThereIsRoom(batch));
   }
   frozen.clear();

@@ -10,7 +10,7 @@
 // their bound and stop proposing. When the disk is full the thread tries again and again; nothing
 // is lost, since the log still holds it all.
 //
-// Thread-safety: all methods from any thread. Ownership: store, log and shards outlive it.
+// Thread-safety: all methods from any thread. Ownership: stores, writer and shards outlive it.
 
 #ifndef HOLDFAST_SERVER_ENGINE_FLUSHER_H_
 #define HOLDFAST_SERVER_ENGINE_FLUSHER_H_
@@ -27,6 +27,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/executor.h"
+#include "replication/node/log_writer.h"
 #include "server/engine/shard.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
@@ -51,7 +52,7 @@ class Flusher {
 
   // `on_disk_full` is called on the flusher's thread: with RESOURCE_EXHAUSTED when a flush finds
   // no room on the disk, with OK when a later try found it. `on_fatal`: nothing can be flushed.
-  Flusher(const Options& options, StateStore* store, const LogStore* log,
+  Flusher(const Options& options, StateStore* store, const LogStore* log, LogWriter* log_writer,
           std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal);
   // Stops if that was not done.
   ~Flusher();
@@ -63,6 +64,8 @@ class Flusher {
       Request();
     }
   }
+  // Runs `task` on the thread, between two flushes. Dropped if the thread has ended.
+  void RunBetween(Task task);
   enum class LastFlush : uint8_t { kSkip, kDo };
   // Ends a flush that is under way, does a last one if asked to, joins the thread. The loops must
   // still run.
@@ -73,6 +76,7 @@ class Flusher {
   void Run();
   // Waits for a reason to flush; false when it is time to end.
   bool WaitForReason();
+  void RunTasks();
   bool LogIsLong() const;
   void WaitForStore();
   // Freezes and flushes. RESOURCE_EXHAUSTED: the disk was full until it was time to end; what is
@@ -85,6 +89,7 @@ class Flusher {
   const Options options_;
   StateStore* const store_;
   const LogStore* const log_;
+  LogWriter* const log_writer_;
   const std::vector<ShardOnLoop> shards_;
   const Handler on_disk_full_;
   const Handler on_fatal_;
@@ -93,6 +98,7 @@ class Flusher {
   absl::Mutex mutex_;
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   absl::Time last_flush_ = absl::Now();
   bool failed_ = false;  // the thread's; then of Stop
 

@@ -1,4 +1,5 @@
-// The leader's clock: turns this machine's clocks into log time (design: "Log time").
+// The leader's clock: turns a monotonic and a wall clock into log time (design: "Log time"). The
+// wall clock is the one that the shard's replicas agree on (ReplicatedLog::WallMicros).
 //
 // At the start of a term it continues from the last entry and may step forward once. Then it
 // runs on the monotonic clock, at half to double speed until it agrees with the wall clock: it
@@ -12,13 +13,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/mutant.h"
 #include "base/types.h"
 
 namespace holdfast {
 
 class LogClock {
  public:
-  // A moment on this machine's two clocks, in microseconds.
+  // A moment on the two clocks, in microseconds.
   struct Reading {
     int64_t monotonic = 0;
     int64_t wall = 0;
@@ -36,7 +38,8 @@ class LogClock {
     const int64_t passed = std::max<int64_t>(now.monotonic - monotonic_, 0);
     monotonic_ = std::max(monotonic_, now.monotonic);
     const int64_t behind = now.wall - static_cast<int64_t>(time_.micros()) - passed;
-    const int64_t slew = std::clamp(behind, -passed / 2, passed);
+    const int64_t slowest = MutantIs(Mutant::kLogTimeFrozen) ? -passed : -passed / 2;
+    const int64_t slew = std::clamp(behind, slowest, passed);
     time_ = time_ + LogDuration::Micros(passed + slew);
     fast_ = behind > 0;
     return time_;

@@ -5,17 +5,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 
 namespace holdfast {
 
-NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state, MakeLog make_log,
-                       OnFatal on_fatal)
+NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state, OnFatal on_fatal)
     : options_(options),
       log_(log),
       state_(state),
-      make_log_(std::move(make_log)),
       on_fatal_(std::move(on_fatal)),
-      holders_(options.node, options.incarnation) {
+      holders_(options.node, options.incarnation),
+      pins_({.seed = options.disk.value() ^ options.incarnation}) {
   CHECK_GE(options.loops, 1u);
   CHECK_GE(options.readers, 1u);
 }
@@ -44,41 +44,66 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
   return options;
 }
 
+Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
+  const ReplicaId self = ReplicaOf(options_.node, options_.disk);
+  return {.shard = ShardId(shard),
+          .self = self,
+          .initial_voters = {self},
+          .seed = options_.disk.value() + shard};
+}
+
+Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
+  Shard::Parts parts;
+  parts.executor = LoopOf(shard);
+  parts.reader = ReaderOf(shard);
+  parts.store = state_;
+  parts.holders = &holders_;
+  parts.overlay_bytes = &overlay_bytes_;
+  parts.pins = &pins_;
+  parts.between_flushes = [this](Task task) {
+    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
+      flusher->RunBetween(std::move(task));
+    }
+  };
+  parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
+  parts.on_dirty = [this] {
+    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
+      flusher->Note(overlay_bytes_.load());
+    }
+  };
+  parts.on_leading = [this] {
+    absl::MutexLock lock(&mutex_);
+    if (starting_ > 0) --starting_;
+  };
+  return parts;
+}
+
+void NodeEngine::MakeShard(uint32_t shard) {
+  shards_.push_back(std::make_unique<Shard>(ShardOptions(shard), ShardParts(shard)));
+  groups_.push_back(std::make_unique<GroupHost>(
+      GroupOptions(shard),
+      GroupHost::Parts{.executor = LoopOf(shard),
+                       .reader = ReaderOf(shard),
+                       .store = log_,
+                       .writer = log_writer_.get(),
+                       .machine = shards_.back().get(),
+                       .on_fatal = [this](const absl::Status& status) { Fatal(status); }}));
+  shards_.back()->AttachLog(groups_.back()->group());
+}
+
 absl::Status NodeEngine::Start() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
   for (uint32_t i = 0; i < options_.readers; ++i) {
     readers_.push_back(std::make_unique<LoopThread>(absl::StrCat("reader/", i)));
   }
-  const uint32_t loops = std::min(options_.loops, options_.shards);
-  for (uint32_t i = 0; i < loops; ++i) {
+  for (uint32_t i = 0; i < std::min(options_.loops, options_.shards); ++i) {
     loops_.push_back(std::make_unique<LoopThread>(absl::StrCat("loop/", i)));
   }
   std::vector<ShardOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
-    Executor* const loop = loops_[i % loops].get();
-    shards_.push_back(std::make_unique<Shard>(
-        ShardOptions(i), Shard::Parts{.executor = loop,
-                                      .reader = readers_[i % options_.readers].get(),
-                                      .store = state_,
-                                      .holders = &holders_,
-                                      .overlay_bytes = &overlay_bytes_,
-                                      .on_fatal = fatal,
-                                      .on_dirty =
-                                          [this] {
-                                            Flusher* flusher =
-                                                notes_.load(std::memory_order_acquire);
-                                            if (flusher != nullptr)
-                                              flusher->Note(overlay_bytes_.load());
-                                          },
-                                      .on_leading =
-                                          [this] {
-                                            absl::MutexLock lock(&mutex_);
-                                            if (starting_ > 0) --starting_;
-                                          }}));
-    logs_.push_back(make_log_(ShardId(i), loop, log_writer_.get(), shards_.back().get()));
-    shards_.back()->AttachLog(logs_.back().get());
-    on_loops.push_back({loop, shards_.back().get()});
+    MakeShard(i);
+    on_loops.push_back({LoopOf(i), shards_.back().get()});
   }
   router_ =
       std::make_unique<Router>(on_loops, &holders_, options_.admission,
@@ -88,41 +113,45 @@ absl::Status NodeEngine::Start() {
                                           .shards = options_.shards,
                                           .payload_size_bytes_max = options_.payload_size_bytes_max,
                                           .serving = false});
+  const auto disk_full = [this](const absl::Status& status) {
+    router_->SetDiskFull(status);
+    if (options_.on_disk_full) options_.on_disk_full(status);
+  };
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
+                                       disk_full, fatal);
+  running_flusher_.store(flusher_.get(), std::memory_order_release);
+  RETURN_IF_ERROR(RecoverShards());
+  router_->SetServing(true);
+  return absl::OkStatus();
+}
+
+absl::Status NodeEngine::RecoverShards() {
   {
     absl::MutexLock lock(&mutex_);
     starting_ = options_.shards;
   }
   for (uint32_t i = 0; i < options_.shards; ++i) {
-    on_loops[i].loop->Post([this, i] { RecoverShard(i); });
+    LoopOf(i)->Post([this, i] { RecoverShard(i); });
   }
   const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return starting_ == 0 || !failure_.ok();
   };
-  {
-    absl::MutexLock lock(&mutex_);
-    const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
-    if (!failure_.ok()) return failure_;
-    if (!in_time) {
-      return absl::DeadlineExceededError(
-          absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
-                       absl::FormatDuration(options_.start_timeout)));
-    }
+  absl::MutexLock lock(&mutex_);
+  const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
+  if (!failure_.ok()) return failure_;
+  if (!in_time) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
+                     absl::FormatDuration(options_.start_timeout)));
   }
-  const auto disk_full = [this](const absl::Status& status) {
-    router_->SetDiskFull(status);
-    if (options_.on_disk_full) options_.on_disk_full(status);
-  };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, disk_full, fatal);
-  notes_.store(flusher_.get(), std::memory_order_release);
-  router_->SetServing(true);
   return absl::OkStatus();
 }
 
 void NodeEngine::RecoverShard(uint32_t shard) {
-  const absl::StatusOr<LogPosition> applied = shards_[shard]->Restore();
+  const absl::StatusOr<AppliedState> applied = shards_[shard]->Restore();
   if (!applied.ok()) return Fatal(applied.status());
-  if (absl::Status status = logs_[shard]->Start(*applied); !status.ok()) return Fatal(status);
-  shards_[shard]->FinishRecovery();
+  const absl::Status status = groups_[shard]->group()->Start(*applied);
+  if (!status.ok()) Fatal(status);
 }
 
 void NodeEngine::Drain() {
@@ -137,19 +166,17 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
     absl::MutexLock lock(&mutex_);
     healthy = failure_.ok();
   }
-  notes_.store(nullptr, std::memory_order_release);
+  running_flusher_.store(nullptr, std::memory_order_release);
   if (flusher_ != nullptr) flusher_->Stop(healthy ? last : Flusher::LastFlush::kSkip);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    loops_[i % loops_.size()]->Post([shard = shards_[i].get()] {
-      shard->OnLeaderStop(absl::UnavailableError("the node is stopping"));
-    });
+    LoopOf(i)->Post([shard = shards_[i].get()] { shard->Stop(); });
   }
   // Readers post to loops and loops to readers; both drop what is posted once they have stopped.
   for (auto& loop : loops_) loop->Stop();
   for (auto& reader : readers_) reader->Stop();
   log_writer_->Stop();
   flusher_.reset();
-  logs_.clear();
+  groups_.clear();
   loops_.clear();
   readers_.clear();
   shards_.clear();

@@ -5,7 +5,7 @@
 //   loop/N          Options::loops     owns shards: proposes, applies, answers
 //   log_writer      1                  writes and syncs the log of all shards
 //   flusher         1                  makes applied state durable in the state store
-//   reader/N        Options::readers   reads cold rows and payloads
+//   reader/N        Options::readers   reads cold rows, payloads and the log
 //
 // Thread-safety: Start and Stop from one thread; router() is thread-safe after Start.
 // Ownership: the stores outlive it.
@@ -25,8 +25,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/types.h"
+#include "replication/node/group_host.h"
 #include "replication/node/log_writer.h"
-#include "replication/replicated_log.h"
 #include "server/engine/admission.h"
 #include "server/engine/engine.h"
 #include "server/engine/flusher.h"
@@ -34,6 +34,7 @@
 #include "server/engine/loop_thread.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
+#include "server/engine/snapshot/snapshot_pins.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
 
@@ -60,15 +61,11 @@ class NodeEngine {
     // refused meanwhile), and when it no longer is (OK). May be empty. From any thread.
     std::function<void(const absl::Status&)> on_disk_full;
   };
-  // Makes the log of one shard.
-  using MakeLog =
-      std::function<std::unique_ptr<ReplicatedLog>(ShardId, Executor*, LogWriter*, LogObserver*)>;
   // The disk has failed or holds damaged data: the process should say why and end. Called at most
   // once, from any thread; must not call back into the engine.
   using OnFatal = std::function<void(const absl::Status&)>;
 
-  NodeEngine(const Options& options, LogStore* log, StateStore* state, MakeLog make_log,
-             OnFatal on_fatal);
+  NodeEngine(const Options& options, LogStore* log, StateStore* state, OnFatal on_fatal);
   // Stops at once if Stop was not called.
   ~NodeEngine();
 
@@ -87,23 +84,31 @@ class NodeEngine {
 
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
+  Group::Options GroupOptions(uint32_t shard) const;
+  Shard::Parts ShardParts(uint32_t shard);
+  Executor* LoopOf(uint32_t shard) const { return loops_[shard % loops_.size()].get(); }
+  Executor* ReaderOf(uint32_t shard) const { return readers_[shard % readers_.size()].get(); }
+  // With its group. In order of shards.
+  void MakeShard(uint32_t shard);
+  // Waits until all lead.
+  absl::Status RecoverShards();
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
 
   const Options options_;
   LogStore* const log_;
   StateStore* const state_;
-  const MakeLog make_log_;
   const OnFatal on_fatal_;
 
   std::atomic<uint64_t> overlay_bytes_{0};
-  std::atomic<Flusher*> notes_{nullptr};  // flusher_ once it runs
+  std::atomic<Flusher*> running_flusher_{nullptr};
   HolderRegistry holders_;
+  SnapshotPins pins_;
   std::unique_ptr<LogWriter> log_writer_;
   std::vector<std::unique_ptr<LoopThread>> readers_;
   std::vector<std::unique_ptr<LoopThread>> loops_;
   std::vector<std::unique_ptr<Shard>> shards_;
-  std::vector<std::unique_ptr<ReplicatedLog>> logs_;
+  std::vector<std::unique_ptr<GroupHost>> groups_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Flusher> flusher_;
 

@@ -1,6 +1,7 @@
 #include "server/engine/proposer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -67,6 +68,7 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
     internal_.pop_front();
     slots_.emplace_back();
   }
+  internal_count_ = commands_.size();
   while (!pending_.empty() && !IsFull(pending_.front().command.size())) {
     Submission next = std::move(pending_.front());
     pending_.pop_front();
@@ -88,6 +90,13 @@ void Proposer::Proposed(LogPosition position, std::vector<Slot> slots) {
   in_flight_.push_back({position, std::move(slots)});
 }
 
+void Proposer::Refused() {
+  internal_.insert(
+      internal_.begin(), std::make_move_iterator(commands_.begin()),
+      std::make_move_iterator(commands_.begin() + static_cast<ptrdiff_t>(internal_count_)));
+  internal_count_ = 0;
+}
+
 std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vector<Slot>* lost) {
   while (!in_flight_.empty() && in_flight_.front().position.index <= position.index) {
     InFlight entry = std::move(in_flight_.front());
@@ -100,12 +109,14 @@ std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vecto
   return {};
 }
 
-std::vector<Proposer::Slot> Proposer::TakeInFlight() {
+std::vector<Proposer::Slot> Proposer::TakeInFlight(LogIndex committed) {
+  auto first = in_flight_.begin();
+  while (first != in_flight_.end() && first->position.index <= committed) ++first;
   std::vector<Slot> slots;
-  for (InFlight& entry : in_flight_) {
-    std::move(entry.slots.begin(), entry.slots.end(), std::back_inserter(slots));
+  for (auto entry = first; entry != in_flight_.end(); ++entry) {
+    std::move(entry->slots.begin(), entry->slots.end(), std::back_inserter(slots));
   }
-  in_flight_.clear();
+  in_flight_.erase(first, in_flight_.end());
   return slots;
 }
 

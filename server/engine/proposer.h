@@ -74,11 +74,14 @@ class Proposer {
   // REQUIRES: HasWork().
   Entry BuildEntry(LogTime now);
   void Proposed(LogPosition position, std::vector<Slot> slots);
+  // The entry built last was refused: what nobody waits for in it goes into the next one.
+  void Refused();
   // Who waits for the entry at `position`; empty for an entry that this leader did not propose.
   // Entries of ours that it replaced are given to `lost`.
   std::vector<Slot> TakeSlots(LogPosition position, std::vector<Slot>* lost);
-  // Everything, in flight or not, when leadership ends: it will not be answered by an entry.
-  std::vector<Slot> TakeInFlight();
+  // When leadership ends: what is in flight after `committed`, and what is not in flight. It will
+  // not be answered by an entry.
+  std::vector<Slot> TakeInFlight(LogIndex committed);
   std::vector<Slot> TakePending();
 
  private:
@@ -101,6 +104,7 @@ class Proposer {
   std::vector<std::string> commands_;
   std::vector<Slot> slots_;
   size_t bytes_ = 0;
+  size_t internal_count_ = 0;  // of commands_, the first
 };
 
 }  // namespace holdfast

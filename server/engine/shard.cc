@@ -5,8 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 #include "server/engine/overlay/cold_reader.h"
+#include "server/engine/overlay/restore_machine.h"
 
 namespace holdfast {
 namespace {
@@ -14,6 +16,8 @@ namespace {
 // Jobs and entries that one Expire may end or collect: bounds the work of one command.
 constexpr uint32_t kExpireMax = 1000;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+// How long after a refused proposal the next is made though no command comes.
+constexpr int64_t kRefusedRetryMicros = 100'000;
 
 ExecuteResult Refusal(const absl::Status& why) {
   ExecuteResult result;
@@ -33,38 +37,35 @@ ExecuteResult NothingReady() {
 Shard::Shard(const Options& options, Parts parts)
     : options_(options),
       parts_(std::move(parts)),
-      machine_(options.machine),
+      machine_(std::in_place, options.machine),
       overlay_(options.shard, options.machine.shards),
       proposer_(options.proposer, &waiters_) {}
 
 Shard::~Shard() = default;
 
-absl::StatusOr<LogPosition> Shard::Restore() {
+absl::StatusOr<AppliedState> Shard::Restore() {
   CHECK(parts_.executor->IsCurrent());
   const std::shared_ptr<const StateSnapshot> snapshot = parts_.store->Snapshot();
-  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored, ReadApplied(*snapshot, options_.shard));
-  AppliedRow applied;
-  if (stored.has_value()) {
-    applied = *stored;
-    RETURN_IF_ERROR(ReadRecords(
-        *snapshot, options_.shard, [this](const QueueRecord& record) { machine_.Restore(record); },
-        [this](const SmallRowKey& key, const SmallRow& row) { machine_.Restore(key, row); }));
-    if (machine_.StateHash() != applied.state_hash) {
-      return absl::DataLossError(absl::StrCat("shard ", options_.shard.value(),
-                                              ": the stored records are not those of entry ",
-                                              applied.index.value(), ": their hash differs"));
-    }
+  ASSIGN_OR_RETURN(std::optional<AppliedRow> stored,
+                   RestoreMachine(*snapshot, options_.shard, &*machine_));
+  AppliedRow applied = std::move(stored).value_or(AppliedRow());
+  committed_ = flushed_ = frozen_ = applied.index;
+  AppliedState start{.position = {applied.term, applied.index},
+                     .configuration = applied.configuration,
+                     .installing = applied.installing};
+  if (applier_ != nullptr) {
+    applier_->Restart(std::move(applied));
+    return start;
   }
-  flushed_ = frozen_ = applied.index;
   applier_ = std::make_unique<Applier>(
       Applier::Parts{.executor = parts_.executor,
                      .reader = parts_.reader,
-                     .machine = &machine_,
+                     .machine = &*machine_,
                      .overlay = &overlay_,
                      .store = parts_.store,
                      .shard = options_.shard},
       applied, [this](Applier::Applied entry) { OnApplied(std::move(entry)); }, parts_.on_fatal);
-  return LogPosition{applied.term, applied.index};
+  return start;
 }
 
 // --- Commands.
@@ -81,9 +82,9 @@ void Shard::Submit(Submission submission) {
 
 bool Shard::MayFindJob(const ReserveRequest& request) const {
   for (const std::string& name : request.queues) {
-    const QueueRecord* queue = machine_.FindQueue(name);
+    const QueueRecord* queue = machine_->FindQueue(name);
     if (queue == nullptr || queue->counts[static_cast<int>(JobState::kReady)] == 0) continue;
-    if (queue->paused_until > machine_.now()) continue;
+    if (queue->paused_until > machine_->now()) continue;
     const uint64_t reserved = queue->counts[static_cast<int>(JobState::kReserved)];
     if (queue->options.max_reserved == 0 || reserved < queue->options.max_reserved) return true;
   }
@@ -126,6 +127,12 @@ void Shard::Drain() {
   while (WaiterPtr waiter = waiters_.TakeAny()) std::move(waiter->done)(NothingReady());
 }
 
+void Shard::Stop() {
+  OnLeaderStop(absl::UnavailableError("the node is stopping"));
+  Refuse(proposer_.TakeInFlight(LogIndex()),
+         absl::UnknownError("the outcome is unknown: the node is stopping"));
+}
+
 void Shard::SchedulePump() {
   if (pump_scheduled_) return;
   pump_scheduled_ = true;
@@ -146,16 +153,30 @@ void Shard::Pump() {
     if (overlay_.bytes() > options_.overlay_bytes_max) break;  // Flushed() pumps again
     Proposer::Entry entry = proposer_.BuildEntry(now);
     const absl::StatusOr<LogPosition> position =
-        log_->Propose(EntryType::kCommands, std::move(entry.bytes));
-    if (!position.ok()) return Refuse(std::move(entry.slots), position.status());
+        log_->Propose(std::move(entry.bytes));
+    if (!position.ok()) {
+      proposer_.Refused();
+      RetryLater();
+      return Refuse(std::move(entry.slots), position.status());
+    }
     if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
     proposer_.Proposed(*position, std::move(entry.slots));
   }
   SetTimer();
 }
 
+// The log takes nothing now though leadership has not ended: it is being handed over.
+void Shard::RetryLater() {
+  if (retry_scheduled_) return;
+  retry_scheduled_ = true;
+  parts_.executor->RunAt(parts_.executor->MonotonicMicros() + kRefusedRetryMicros, [this] {
+    retry_scheduled_ = false;
+    Pump();
+  });
+}
+
 void Shard::ProposeDeadlines(LogTime now) {
-  if (expire_in_flight_ || (machine_.NextDeadline() > now && !machine_.HasGarbage())) return;
+  if (expire_in_flight_ || (machine_->NextDeadline() > now && !machine_->HasGarbage())) return;
   expire_in_flight_ = true;
   expire_position_ = LogPosition();
   proposer_.SubmitInternal({.request = {}, .body = ExpireCommand{.max = kExpireMax}});
@@ -163,9 +184,9 @@ void Shard::ProposeDeadlines(LogTime now) {
 
 void Shard::SetTimer() {
   int64_t next = waiters_.NextDeadlineMicros();
-  if (leading_ && !expire_in_flight_ && machine_.NextDeadline() != LogTime::Never()) {
+  if (leading_ && !expire_in_flight_ && machine_->NextDeadline() != LogTime::Never()) {
     clock_.Now(Clocks());
-    next = std::min(next, clock_.EarliestMonotonic(machine_.NextDeadline()));
+    next = std::min(next, clock_.EarliestMonotonic(machine_->NextDeadline()));
   }
   if (next >= timer_micros_) return;
   timer_micros_ = next;
@@ -185,14 +206,13 @@ void Shard::EndLateWaiters() {
 
 // --- What the log says.
 
-void Shard::OnCommitted(absl::Span<const CommittedEntry> entries) {
-  for (const CommittedEntry& entry : entries) {
-    if (recovering_) {
-      applier_->PushAndFinish(entry);
-    } else {
-      applier_->Push(entry);
-    }
-  }
+void Shard::OnAppended(absl::Span<const raft::Entry> entries) {
+  for (const raft::Entry& entry : entries) applier_->Prefetch(entry);
+}
+
+void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
+  committed_ = entries.back().index;
+  for (const raft::Entry& entry : entries) applier_->Push(entry);
 }
 
 void Shard::OnLeaderStart(Term) {
@@ -213,7 +233,8 @@ void Shard::OnLeaderStop(const absl::Status& why) {
   not_leading_ = why;
   // A full disk is refused before anything is written; of every other failure nobody knows.
   const bool certain = absl::IsResourceExhausted(why);
-  Refuse(proposer_.TakeInFlight(),
+  // What is committed is answered when it is applied.
+  Refuse(proposer_.TakeInFlight(committed_),
          certain ? why
                  : absl::UnknownError(
                        absl::StrCat("the outcome is unknown: ", std::string(why.message()))));
@@ -234,7 +255,7 @@ void Shard::Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why) {
 
 void Shard::OnApplied(Applier::Applied applied) {
   AccountOverlay();
-  for (const Machine::EndedLease& lease : machine_.TakeEndedLeases()) {
+  for (const Machine::EndedLease& lease : machine_->TakeEndedLeases()) {
     parts_.holders->Notify(lease);
   }
   if (expire_in_flight_ && expire_position_.index != LogIndex() &&
@@ -257,10 +278,9 @@ void Shard::OnApplied(Applier::Applied applied) {
   Wake();
   RunBarriers();
   if (freeze_) Freeze(std::exchange(freeze_, nullptr));
-  if (!recovering_) {
-    applier_->Refill();
-    if (leading_) SchedulePump();
-  }
+  applier_->Refill();
+  if (leading_) SchedulePump();
+  log_->Applied(applied.position.index);
 }
 
 void Shard::AccountOverlay() {
@@ -331,8 +351,8 @@ void Shard::Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDo
 }
 
 void Shard::Wake() {
-  for (const std::string& name : machine_.TakeWakeups()) {
-    const QueueRecord* queue = machine_.FindQueue(name);
+  for (const std::string& name : machine_->TakeWakeups()) {
+    const QueueRecord* queue = machine_->FindQueue(name);
     if (queue == nullptr) continue;
     uint64_t ready = queue->counts[static_cast<int>(JobState::kReady)];
     while (ready > 0) {
@@ -353,22 +373,26 @@ void Shard::Wake() {
 void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
   CHECK(parts_.executor->IsCurrent());
   CHECK(!overlay_.has_frozen());
+  if (applier_ == nullptr || installing_) return std::move(done)(Frozen());
   if (applier_->mid_entry()) {
     freeze_ = std::move(done);
     return;
   }
   if (applier_->applied().index <= flushed_) return std::move(done)(Frozen());
-  frozen_ = applier_->applied().index;
-  std::move(done)({.generation = overlay_.Freeze(), .applied = applier_->applied()});
+  AppliedRow applied = applier_->applied();
+  frozen_ = applied.index;
+  if (MutantIs(Mutant::kReplayFlushed)) applied.index = Previous(applied.index);
+  if (MutantIs(Mutant::kFlushMarksTooHigh)) applied.index = Next(applied.index);
+  std::move(done)({.generation = overlay_.Freeze(), .applied = std::move(applied)});
 }
 
 std::shared_ptr<const Generation> Shard::Flushed() {
   CHECK(parts_.executor->IsCurrent());
   DirtyOverlay::Released released = overlay_.Release();
   applier_->SnapshotChanged();
-  machine_.Flushed(released.jobs, released.dedups);
+  machine_->Flushed(released.jobs, released.dedups);
   flushed_ = frozen_;
-  log_->Compact(flushed_);
+  log_->Flushed(flushed_);
   AccountOverlay();
   SchedulePump();
   return std::move(released.retired);

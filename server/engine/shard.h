@@ -22,11 +22,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "queue/machine.h"
+#include "replication/node/state_machine.h"
 #include "replication/replicated_log.h"
 #include "server/engine/applier.h"
 #include "server/engine/engine.h"
@@ -35,6 +37,7 @@
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
 #include "server/engine/proposer.h"
+#include "server/engine/snapshot/snapshot_pins.h"
 #include "server/engine/waiter_table.h"
 #include "storage/state_store.h"
 
@@ -52,7 +55,7 @@ struct Offer {
 };
 using OfferDone = absl::AnyInvocable<void(absl::StatusOr<Offer>) &&>;
 
-class Shard final : public LogObserver {
+class Shard final : public StateMachine {
  public:
   struct Options {
     ShardId shard;
@@ -67,9 +70,12 @@ class Shard final : public LogObserver {
   struct Parts {
     Executor* executor = nullptr;
     Executor* reader = nullptr;  // where blocking reads run
-    const StateStore* store = nullptr;
+    StateStore* store = nullptr;
     HolderRegistry* holders = nullptr;
     std::atomic<uint64_t>* overlay_bytes = nullptr;  // of all shards of the node
+    SnapshotPins* pins = nullptr;
+    // Runs a task that writes to the store, on a thread on which no flush runs meanwhile.
+    std::function<void(Task)> between_flushes;
     std::function<void(const absl::Status&)> on_fatal;
     std::function<void()> on_dirty;    // overlay_bytes has grown
     std::function<void()> on_leading;  // the shard accepts commands
@@ -78,13 +84,11 @@ class Shard final : public LogObserver {
   Shard(const Options& options, Parts parts);
   ~Shard() override;
 
-  // Reads back what the last flush left. Returns the position to start the log from.
+  // Reads back what the last flush left: what the log is to be started from.
   // Errors: DATA_LOSS and others of the store.
-  absl::StatusOr<LogPosition> Restore();
-  // The log that this shard proposes to; before anything else but Restore. While `recovering`,
-  // entries are applied at once, on this thread.
+  absl::StatusOr<AppliedState> Restore();
+  // The log that this shard proposes to; before anything else but Restore.
   void AttachLog(ReplicatedLog* log) { log_ = log; }
-  void FinishRecovery() { recovering_ = false; }
 
   // --- From the router.
   void Submit(Submission submission);
@@ -95,6 +99,8 @@ class Shard final : public LogObserver {
   void Ask(Query query, QueryDone done);
   // Ends all waiting reserves with kNothingReady and lets no more wait.
   void Drain();
+  // The node ends: answers everything, what is not known with UNKNOWN.
+  void Stop();
 
   // --- Flushing.
   struct Frozen {
@@ -102,28 +108,36 @@ class Shard final : public LogObserver {
     AppliedRow applied;
   };
   // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
-  // with no generation if there is nothing. REQUIRES: the one before was Flushed().
+  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was Flushed().
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
 
-  // --- LogObserver.
-  void OnCommitted(absl::Span<const CommittedEntry> entries) override;
+  // --- StateMachine.
+  void OnAppended(absl::Span<const raft::Entry> entries) override;
+  void OnCommitted(absl::Span<const raft::Entry> entries) override;
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
+  void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
+      override;
+  absl::StatusOr<std::shared_ptr<StagedState>> Stage(
+      const raft::SnapshotDescriptor& snapshot) override;
+  void Install(const raft::SnapshotDescriptor& snapshot, std::shared_ptr<StagedState> staged,
+               absl::AnyInvocable<void(const absl::Status&) &&> done) override;
 
   bool leading() const { return leading_; }
-  const Machine& machine() const { return machine_; }
+  const Machine& machine() const { return *machine_; }
   const AppliedRow& applied() const { return applier_->applied(); }
 
  private:
   LogClock::Reading Clocks() const {
-    return {parts_.executor->MonotonicMicros(), parts_.executor->WallMicros()};
+    return {parts_.executor->MonotonicMicros(), log_->WallMicros()};
   }
   // Arranges for Pump() to run after the tasks that are queued now, so that what they submit
   // goes into one entry.
   void SchedulePump();
   void Pump();
+  void RetryLater();
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
@@ -139,6 +153,9 @@ class Shard final : public LogObserver {
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
 
+  // The store has another replica's rows in the place of this shard's (shard_snapshots.cc).
+  absl::Status BeginAnew();
+
   // --- Queries (shard_queries.cc).
   void AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask);
   void RunBarriers();
@@ -153,7 +170,7 @@ class Shard final : public LogObserver {
 
   const Options options_;
   const Parts parts_;
-  Machine machine_;
+  std::optional<Machine> machine_;
   DirtyOverlay overlay_;
   WaiterTable waiters_;
   Proposer proposer_;
@@ -161,14 +178,16 @@ class Shard final : public LogObserver {
   ReplicatedLog* log_ = nullptr;
   LogClock clock_;
 
-  bool recovering_ = true;
+  bool installing_ = false;
   bool leading_ = false;
   bool draining_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
+  bool retry_scheduled_ = false;
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
+  LogIndex committed_;  // delivered, applied or waiting to be
   LogIndex flushed_;
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry

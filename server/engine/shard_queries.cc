@@ -36,7 +36,7 @@ SetKey After(SetKey key) {
 
 QueryResult Shard::ResultNow() const {
   QueryResult result;
-  result.now = machine_.now();
+  result.now = machine_->now();
   return result;
 }
 
@@ -73,13 +73,13 @@ void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone do
     ReserveRequest one;
     one.queues = {name};
     if (!MayFindJob(one)) continue;
-    const SetRef set = machine_.StateSet(machine_.FindQueue(name)->id, JobState::kReady);
-    for (const Job& job : machine_.HotRange(set, SetKey::Min(), max)) {
+    const SetRef set = machine_->StateSet(machine_->FindQueue(name)->id, JobState::kReady);
+    for (const Job& job : machine_->HotRange(set, SetKey::Min(), max)) {
       offer.heads.push_back({job.priority, job.created, job.id});
     }
     // Heads that are not in memory still count as something to be had.
     bool cold = false;
-    if (machine_.Front(set, &cold) == nullptr && cold) {
+    if (machine_->Front(set, &cold) == nullptr && cold) {
       offer.heads.push_back({0, LogTime(), JobId()});
     }
   }
@@ -90,19 +90,19 @@ void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone do
 
 void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {
   const auto found = [this](const Job& job, QueryDone answer) {
-    if (!machine_.IsAlive(job)) {
-      return std::move(answer)(NotFound(OutcomeCode::kJobNotFound, machine_.now()));
+    if (!machine_->IsAlive(job)) {
+      return std::move(answer)(NotFound(OutcomeCode::kJobNotFound, machine_->now()));
     }
     QueryResult result = ResultNow();
-    const QueueRecord* queue = machine_.FindQueue(job.queue);
+    const QueueRecord* queue = machine_->FindQueue(job.queue);
     result.jobs.push_back({job, queue == nullptr ? "" : queue->name, {}});
     AddPayloads(std::move(result), UINT64_MAX, std::move(answer));
   };
-  if (const Job* job = machine_.FindHotJob(query.job); job != nullptr) {
+  if (const Job* job = machine_->FindHotJob(query.job); job != nullptr) {
     return found(*job, std::move(done));
   }
-  if (machine_.IsJobKnown(query.job) || overlay_.IsDirty(query.job)) {
-    return std::move(done)(NotFound(OutcomeCode::kJobNotFound, machine_.now()));
+  if (machine_->IsJobKnown(query.job) || overlay_.IsDirty(query.job)) {
+    return std::move(done)(NotFound(OutcomeCode::kJobNotFound, machine_->now()));
   }
   parts_.reader->Post([this, query, found, snapshot = applier_->snapshot(),
                        releases = overlay_.releases(), done = std::move(done)]() mutable {
@@ -120,7 +120,7 @@ void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {
         return AnswerQuery(query, std::move(done));
       }
       if (current->jobs.empty()) {
-        return std::move(done)(NotFound(OutcomeCode::kJobNotFound, machine_.now()));
+        return std::move(done)(NotFound(OutcomeCode::kJobNotFound, machine_->now()));
       }
       found(current->jobs.front(), std::move(done));
     });
@@ -128,14 +128,14 @@ void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {
 }
 
 void Shard::AnswerQuery(const JobListQuery& query, QueryDone done) {
-  const QueueRecord* queue = machine_.FindQueue(query.queue);
+  const QueueRecord* queue = machine_->FindQueue(query.queue);
   if (queue == nullptr) {
-    return std::move(done)(NotFound(OutcomeCode::kQueueNotFound, machine_.now()));
+    return std::move(done)(NotFound(OutcomeCode::kQueueNotFound, machine_->now()));
   }
-  const SetRef set = machine_.StateSet(queue->id, query.state);
-  if (!machine_.IsFullyHot(set)) return ListDurable(query, set, std::move(done));
+  const SetRef set = machine_->StateSet(queue->id, query.state);
+  if (!machine_->IsFullyHot(set)) return ListDurable(query, set, std::move(done));
   const SetKey from = query.after == SetKey() ? SetKey::Min() : After(query.after);
-  std::vector<Job> jobs = machine_.HotRange(set, from, size_t{query.limit} + 1);
+  std::vector<Job> jobs = machine_->HotRange(set, from, size_t{query.limit} + 1);
   const bool more = jobs.size() > query.limit;
   if (more) jobs.pop_back();
   FinishList(query, std::move(jobs), more, std::move(done));
@@ -155,15 +155,15 @@ void Shard::ListDurable(JobListQuery query, SetRef set, QueryDone done) {
       if (!loaded.ok()) return std::move(done)(Failure(loaded.status()));
       applier_->Drain();
       std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, overlay_);
-      const QueueRecord* queue = machine_.FindQueue(query.queue);
+      const QueueRecord* queue = machine_->FindQueue(query.queue);
       if (!current.has_value() || queue == nullptr ||
-          machine_.StateSet(queue->id, query.state) != set) {
+          machine_->StateSet(queue->id, query.state) != set) {
         return AnswerQuery(query, std::move(done));
       }
       const Loaded::Scan& scan = current->scans.front();
       // Beyond the last durable row that was visited, memory alone does not tell.
       const SetKey end = scan.exhausted ? SetKey::Max() : scan.last;
-      std::vector<Job> jobs = machine_.HotRange(set, from, size_t{query.limit} + 1);
+      std::vector<Job> jobs = machine_->HotRange(set, from, size_t{query.limit} + 1);
       jobs.insert(jobs.end(), scan.jobs.begin(), scan.jobs.end());
       std::erase_if(jobs, [&](const Job& job) { return KeyOf(job) > end; });
       const auto before = [](const Job& a, const Job& b) { return KeyOf(a) < KeyOf(b); };
@@ -232,9 +232,9 @@ void Shard::AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDon
 }
 
 void Shard::AnswerQuery(const QueueQuery& query, QueryDone done) {
-  const QueueRecord* queue = machine_.FindQueue(query.queue);
+  const QueueRecord* queue = machine_->FindQueue(query.queue);
   if (queue == nullptr) {
-    return std::move(done)(NotFound(OutcomeCode::kQueueNotFound, machine_.now()));
+    return std::move(done)(NotFound(OutcomeCode::kQueueNotFound, machine_->now()));
   }
   QueryResult result = ResultNow();
   result.queues.push_back(*queue);
@@ -246,12 +246,12 @@ void Shard::AnswerQuery(const QueueListQuery& query, QueryDone done) {
   // Names before the prefix are skipped by starting just before it.
   const bool behind = query.after >= query.prefix;
   std::string after = behind ? query.after : query.prefix;
-  if (!behind && !query.prefix.empty() && machine_.FindQueue(query.prefix) != nullptr) {
-    result.queues.push_back(*machine_.FindQueue(query.prefix));
+  if (!behind && !query.prefix.empty() && machine_->FindQueue(query.prefix) != nullptr) {
+    result.queues.push_back(*machine_->FindQueue(query.prefix));
   }
-  for (const std::string& name : machine_.ListQueues(after, size_t{query.limit} + 1)) {
+  for (const std::string& name : machine_->ListQueues(after, size_t{query.limit} + 1)) {
     if (!name.starts_with(query.prefix)) break;
-    result.queues.push_back(*machine_.FindQueue(name));
+    result.queues.push_back(*machine_->FindQueue(name));
   }
   if (result.queues.size() > query.limit) {
     result.queues.resize(query.limit);

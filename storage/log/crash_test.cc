@@ -127,7 +127,7 @@ uint64_t MakeSmallLog(FaultyFileSystem* files) {
   Opened log = Open(files);
   EXPECT_TRUE(log.ok());
   LogBatch batch;
-  batch.SetHardState(kShard, {Term(1), NodeId(2), LogIndex(0)});
+  batch.SetHardState(kShard, {Term(1), ReplicaId(2), LogIndex(0)});
   EXPECT_TRUE((*log)->Write(batch, SyncMode::kNow).ok());
   for (uint64_t i = 1; i <= 2; ++i) EXPECT_TRUE(Append(log->get(), i).ok());
   EXPECT_TRUE((*log)->Seal().ok());

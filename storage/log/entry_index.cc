@@ -88,7 +88,7 @@ absl::Status EntryIndex::ApplyCompact(const RecordHeader& record) {
   return absl::OkStatus();
 }
 
-absl::Status EntryIndex::Apply(const RecordHeader& record, EntryPosition position, NodeId vote) {
+absl::Status EntryIndex::Apply(const RecordHeader& record, EntryPosition position, ReplicaId vote) {
   switch (record.kind) {
     case StoredKind::kEntry:
       return ApplyEntry(record, position);

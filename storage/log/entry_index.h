@@ -42,7 +42,7 @@ class EntryIndex {
  public:
   // Takes a record into account. `position` counts for entries only, `vote` for hard states.
   // DATA_LOSS, and nothing changed, if it cannot follow what is there.
-  absl::Status Apply(const RecordHeader& record, EntryPosition position, NodeId vote);
+  absl::Status Apply(const RecordHeader& record, EntryPosition position, ReplicaId vote);
 
   // Starts from a checkpoint whose entries are in segments that are not there (any more): they
   // count as missing until they are compacted or overwritten. REQUIRES: nothing applied yet.

@@ -187,7 +187,7 @@ TEST_P(LogStoreContract, CompactedEntriesAreOutOfRange) {
 TEST_P(LogStoreContract, ResetContinuesAfterTheSnapshot) {
   Append(kA, 1, 1, "e");
   LogBatch batch;
-  batch.SetHardState(kA, {Term(5), NodeId(3), LogIndex(1)});
+  batch.SetHardState(kA, {Term(5), ReplicaId(3), LogIndex(1)});
   batch.Reset(kA, LogIndex(100), Term(4));
   batch.Append(kA, Term(5), LogIndex(101), 0, "after");
   ASSERT_TRUE(log().Write(batch, SyncMode::kNow).ok());
@@ -196,7 +196,7 @@ TEST_P(LogStoreContract, ResetContinuesAfterTheSnapshot) {
     EXPECT_EQ(found.first, LogIndex(101));
     EXPECT_EQ(found.last, LogIndex(101));
     EXPECT_EQ(found.compacted_term, Term(4));
-    EXPECT_EQ(found.hard_state, (HardState{Term(5), NodeId(3), LogIndex(1)}));
+    EXPECT_EQ(found.hard_state, (HardState{Term(5), ReplicaId(3), LogIndex(1)}));
     EXPECT_EQ(Read(kA, 101, 102).at(0).payload, "after");
   });
 }
@@ -248,7 +248,7 @@ TEST_P(LogStoreContract, BehavesLikeAModel) {
         model.entries.clear();
         batch.Reset(shard, LogIndex(model.first - 1), Term(step));
       } else if (choice == 2) {
-        model.hard_state = {Term(step), NodeId(prng.Below(3)), LogIndex(model.last())};
+        model.hard_state = {Term(step), ReplicaId(prng.Below(3)), LogIndex(model.last())};
         batch.SetHardState(shard, model.hard_state);
       } else {
         const uint64_t index =

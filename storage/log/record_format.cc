@@ -175,7 +175,7 @@ bool DecodeCheckpoint(std::string_view bytes, std::vector<ShardMark>* marks) {
     ShardMark mark;
     mark.shard = ShardId(Get32(in));
     mark.hard_state.term = Term(Get64(in + 8));
-    mark.hard_state.vote = NodeId(Get64(in + 16));
+    mark.hard_state.vote = ReplicaId(Get64(in + 16));
     mark.hard_state.commit = LogIndex(Get64(in + 24));
     mark.first = LogIndex(Get64(in + 32));
     mark.last = LogIndex(Get64(in + 40));

@@ -140,14 +140,14 @@ class Recoverer {
       return absl::DataLossError("a checkpoint is not where it must be, or is where it must not");
     }
     if (at_start) return ApplyCheckpoint(found.payload, oldest);
-    NodeId vote;
+    ReplicaId vote;
     if (found.header.kind == StoredKind::kHardState) {
       uint64_t value = 0;
       ByteReader reader(found.payload);
       if (!reader.Fixed64(&value) || !reader.Done()) {
         return absl::DataLossError("a hard state of the wrong size");
       }
-      vote = NodeId(value);
+      vote = ReplicaId(value);
     }
     const EntryPosition position{static_cast<uint32_t>(segment.sequence),
                                  static_cast<uint32_t>(offset), found.header.payload_bytes};

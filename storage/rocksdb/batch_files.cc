@@ -16,8 +16,6 @@ namespace {
 // A run shorter than both of these is not worth a file of its own.
 constexpr uint64_t kLongRunBytes = 256 << 10;
 constexpr size_t kLongRunRows = 4096;
-// Files are no longer than this, so that a drained front frees whole files early.
-constexpr uint64_t kFileBytesMax = 32 << 20;
 
 struct Run {
   BatchRun rows;

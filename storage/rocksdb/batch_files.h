@@ -37,6 +37,10 @@ struct BatchRun {
 // The bytes at the front of a key that name the shard.
 inline constexpr size_t kShardPrefixSize = 4;
 
+// Files have no more bytes of rows than this and one row more, so that a drained front frees whole
+// files early.
+inline constexpr uint64_t kFileBytesMax = 32 << 20;
+
 // Cuts `sorted` (StateBatch::Sorted) of `table` into runs. Pure.
 std::vector<BatchRun> CutIntoRuns(const StateBatch& batch, Table table,
                                   const std::vector<uint32_t>& sorted);

@@ -96,4 +96,10 @@ DirtyOverlay::Released DirtyOverlay::Release() {
   return released;
 }
 
+void DirtyOverlay::Reset() {
+  CHECK(frozen_ == nullptr);
+  active_ = std::make_unique<Generation>(shard_, shards_);
+  ++releases_;
+}
+
 }  // namespace holdfast

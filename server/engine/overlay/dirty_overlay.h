@@ -90,7 +90,10 @@ class DirtyOverlay final : public ChangeSink {
   // The frozen generation is durable: every snapshot made from now on shows it.
   // REQUIRES: has_frozen().
   Released Release();
-  // How often Release() was called: tells whether rows fetched earlier may be out of date
+  // The durable rows were replaced by others: nothing of this differs from them any more. What was
+  // fetched before is out of date, as after Release(). REQUIRES: !has_frozen().
+  void Reset();
+  // How often Release() or Reset() was called: tells whether rows fetched earlier may be out of date
   // (cold_reader.h).
   uint64_t releases() const { return releases_; }
 
