@@ -30,7 +30,7 @@ std::shared_ptr<const MachineState> InitialState(const Setup& setup) {
 
 }  // namespace
 
-CoreCluster::CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* stats, Trace* trace)
+CoreCluster::CoreCluster(const Schedule& schedule, Timeline* queue, RunStats* stats, Trace* trace)
     : schedule_(schedule),
       queue_(queue),
       stats_(stats),

@@ -27,7 +27,7 @@ namespace holdfast::sim {
 class CoreCluster final : public NodeHost, public RaftChecker::Disks {
  public:
   // The initial members are started. `schedule`, `queue`, `stats` and `trace` outlive it.
-  CoreCluster(const Schedule& schedule, EventQueue* queue, RunStats* stats, Trace* trace);
+  CoreCluster(const Schedule& schedule, Timeline* queue, RunStats* stats, Trace* trace);
   ~CoreCluster() override;
 
   // --- What is done to it.
@@ -86,7 +86,7 @@ class CoreCluster final : public NodeHost, public RaftChecker::Disks {
   std::vector<const CoreNode*> LivingMembers() const;
 
   const Schedule& schedule_;
-  EventQueue* const queue_;
+  Timeline* const queue_;
   RunStats* const stats_;
   Trace* const trace_;
   Network network_;

@@ -20,7 +20,7 @@
 #include "base/prng.h"
 #include "base/types.h"
 #include "replication/raft/core.h"
-#include "tests/sim/event_queue.h"
+#include "tests/sim/timeline.h"
 #include "tests/sim/flow_bounds.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
@@ -51,7 +51,7 @@ class NodeHost {
 
 struct Surroundings {
   const Setup* setup;
-  EventQueue* queue;
+  Timeline* queue;
   Network* network;
   RaftChecker* checker;
   RunStats* stats;

@@ -88,7 +88,7 @@ class CoreRun {
   }
 
   const Schedule& schedule_;
-  EventQueue queue_;
+  HeapTimeline queue_;
   RunStats stats_;
   Trace trace_;
   CoreCluster cluster_;

@@ -11,7 +11,7 @@ constexpr SimTime kHealedDelayMax{1'000};
 
 }  // namespace
 
-Network::Network(const Schedule& schedule, EventQueue* queue, RunStats* stats)
+Network::Network(const Schedule& schedule, Timeline* queue, RunStats* stats)
     : setup_(schedule.setup), slots_(setup_.nodes + setup_.spares), queue_(queue), stats_(stats) {
   for (uint32_t i = 0; i < slots_ * slots_; ++i) {
     links_.push_back({Prng(schedule.seed * 7919 + i + 1)});

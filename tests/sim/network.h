@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "tests/sim/event_queue.h"
+#include "tests/sim/timeline.h"
 #include "tests/sim/run_result.h"
 #include "tests/sim/schedule.h"
 
@@ -21,7 +21,7 @@ namespace holdfast::sim {
 
 class Network {
  public:
-  Network(const Schedule& schedule, EventQueue* queue, RunStats* stats);
+  Network(const Schedule& schedule, Timeline* queue, RunStats* stats);
 
   // `deliver` runs when the message arrives: never, once, or more often. `extra` is added to the
   // time under way (a large message). Returns false if it is lost for certain.
@@ -55,7 +55,7 @@ class Network {
 
   const Setup setup_;
   const uint32_t slots_;
-  EventQueue* const queue_;
+  Timeline* const queue_;
   RunStats* const stats_;
   std::vector<Link> links_;  // from * slots_ + to
   std::vector<Disturbance> disturbances_;

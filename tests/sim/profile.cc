@@ -157,6 +157,8 @@ std::vector<Profile> MakeProfiles() {
   all.insert(all.end(), {kFailWrite, kCampaign, kTransfer, kForgetLeader});
   std::vector<ActionKind> all_core = all;
   all_core.insert(all_core.end(), {kMembers, kFlush, kCutLog, kWipe});
+  std::vector<ActionKind> all_engine = with({kCrash, kPause, kSlowDisk, kFailWrite, kTransfer});
+  all_engine.insert(all_engine.end(), {kMembers, kFlush, kCutLog, kWipe, kClockStep});
   return {
       {"core", "the bare Raft core, every fault", Layer::kCore, all_core, {}},
       {"core-members",
@@ -212,6 +214,8 @@ Schedule DrawSchedule(const Profile& profile, uint64_t seed) {
   const auto has = [&kinds](ActionKind kind) {
     return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
   };
+  if (has(ActionKind::kCutLog)) setup.keep_bytes = Pick<uint64_t>(random, {0, 500, 5'000});
+  setup.hot_jobs_max = Pick<uint64_t>(random, {8, 64, 1 << 20});
   if (has(ActionKind::kMembers)) setup.spares = static_cast<uint32_t>(random.Between(1, 2));
   const int32_t drift = has(ActionKind::kClockStep) ? 300 : 20;
   for (uint32_t i = 0; i < setup.nodes + setup.spares; ++i) {

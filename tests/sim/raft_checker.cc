@@ -31,17 +31,22 @@ const RaftChecker::Committed* RaftChecker::CommittedAt(LogIndex index) const {
   return &committed_[index.value() - base_.index.value() - 1];
 }
 
+bool RaftChecker::NoteLeader(ReplicaId replica, Term term) {
+  const auto [at, added] = leaders_.try_emplace(term, replica);
+  if (added) {
+    ++stats_->leader_changes;
+  } else if (at->second != replica) {
+    Fail("one leader a term", absl::StrCat(Who(at->second), " and ", Who(replica),
+                                           " lead in term ", term.value()));
+  }
+  return added;
+}
+
+void RaftChecker::OnLeads(ReplicaId replica, Term term) { NoteLeader(replica, term); }
+
 void RaftChecker::OnLeader(ReplicaId replica, Term term, const LogImage& log,
                            const raft::Configuration& configuration) {
-  const auto [at, added] = leaders_.try_emplace(term, replica);
-  if (!added) {
-    if (at->second != replica) {
-      Fail("one leader a term",
-           absl::StrCat(Who(at->second), " and ", Who(replica), " lead in term ", term.value()));
-    }
-    return;
-  }
-  ++stats_->leader_changes;
+  if (!NoteLeader(replica, term)) return;
   CheckElected(replica, term, configuration.voters);
   CheckElected(replica, term, configuration.voters_outgoing);
   // By log matching the last one that it must have stands for all.

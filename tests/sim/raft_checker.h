@@ -60,6 +60,8 @@ class RaftChecker {
   // It leads.
   void OnLeader(ReplicaId replica, Term term, const LogImage& log,
                 const raft::Configuration& configuration);
+  // The same of a replica whose log is not at hand.
+  void OnLeads(ReplicaId replica, Term term);
   // `message` leaves it, to itself too. `log`: nullptr if it has changed its term, or may have
   // changed its log, since it made the message.
   void OnSend(const raft::Message& message, const LogImage* log);
@@ -75,6 +77,10 @@ class RaftChecker {
   void OnCommit(ReplicaId replica, LogIndex from, const Commit& commit, const LogImage& log);
   // Its state machine has applied `entry`, and now has that hash.
   void OnApplied(ReplicaId replica, const raft::Entry& entry, uint64_t state_hash);
+  // The hash of its state as of `index`, which some replica has applied.
+  void OnState(ReplicaId replica, LogIndex index, uint64_t state_hash) {
+    CheckStateHash(replica, index, state_hash);
+  }
   // Its configuration as of `index`.
   void OnConfiguration(ReplicaId replica, LogIndex index, const raft::Configuration& configuration);
   // It puts a snapshot in place of its state.
@@ -107,6 +113,8 @@ class RaftChecker {
   const Committed* CommittedAt(LogIndex index) const;
   void CheckStateHash(ReplicaId replica, LogIndex index, uint64_t state_hash);
   void CheckDurable(ReplicaId replica, raft::EntryId entry, const std::vector<ReplicaId>& voters);
+  // False: it was known to lead in that term, or is not the only one.
+  bool NoteLeader(ReplicaId replica, Term term);
   void CheckElected(ReplicaId replica, Term term, const std::vector<ReplicaId>& voters);
   void OnVote(ReplicaId voter, Term term, ReplicaId candidate);
   void CheckStored(const raft::Message& message, const LogImage& log);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "tests/sim/child_process.h"
 #include "tests/sim/core_run.h"
+#include "tests/sim/engine_run.h"
 #include "tests/sim/profile.h"
 
 namespace holdfast::sim {
@@ -10,7 +11,7 @@ namespace holdfast::sim {
 RunResult Run(const Schedule& schedule, std::FILE* trace) {
   const Profile* const profile = FindProfile(schedule.profile);
   CHECK(profile != nullptr);
-  return RunCore(schedule, trace);
+  return profile->layer == Layer::kCore ? RunCore(schedule, trace) : RunEngine(schedule, trace);
 }
 
 RunResult RunApart(const Schedule& schedule, std::FILE* trace) {

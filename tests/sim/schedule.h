@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/sim/event_queue.h"
+#include "tests/sim/timeline.h"
 
 namespace holdfast::sim {
 
@@ -99,6 +99,10 @@ struct Setup {
   SimTime apply_max{200};
   uint32_t cached_entries = 1000;  // older ones must be fetched to be read
   uint32_t write_bytes_max = 100;  // a client's write
+
+  // The engine.
+  uint64_t keep_bytes = 1 << 20;     // of the log, beyond what is flushed
+  uint64_t hot_jobs_max = 1 << 20;  // in memory
 
   // How ticks run: node i's clock is fast by this many of 1,000 (negative: slow).
   std::vector<int32_t> drift_per_1000;

@@ -8,14 +8,14 @@
 #include <cstdio>
 #include <string>
 
-#include "tests/sim/event_queue.h"
+#include "tests/sim/timeline.h"
 
 namespace holdfast::sim {
 
 class Trace {
  public:
   // nullptr: nothing is traced.
-  Trace(std::FILE* out, const EventQueue* queue) : out_(out), queue_(queue) {}
+  Trace(std::FILE* out, const Timeline* queue) : out_(out), queue_(queue) {}
 
   // Texts are made only if this is so.
   bool on() const { return out_ != nullptr; }
@@ -27,7 +27,7 @@ class Trace {
 
  private:
   std::FILE* const out_;
-  const EventQueue* const queue_;
+  const Timeline* const queue_;
 };
 
 }  // namespace holdfast::sim

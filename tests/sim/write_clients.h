@@ -14,7 +14,7 @@
 
 #include "base/prng.h"
 #include "base/types.h"
-#include "tests/sim/event_queue.h"
+#include "tests/sim/timeline.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/schedule.h"
 
@@ -26,7 +26,7 @@ class WriteClients {
   // Tries a write of so many bytes at a node.
   using TryAt = std::function<Try(Slot slot, WriteId write, size_t bytes)>;
 
-  WriteClients(uint64_t seed, const Setup& setup, EventQueue* queue, TryAt try_at)
+  WriteClients(uint64_t seed, const Setup& setup, Timeline* queue, TryAt try_at)
       : seed_(seed), setup_(setup), queue_(queue), try_at_(std::move(try_at)) {}
 
   // A new write, tried at `slot` (or kLeaderSlot) first.
@@ -49,7 +49,7 @@ class WriteClients {
 
   const uint64_t seed_;
   const Setup setup_;
-  EventQueue* const queue_;
+  Timeline* const queue_;
   const TryAt try_at_;
   std::vector<Write> writes_;
   size_t acknowledged_ = 0;

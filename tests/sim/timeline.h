@@ -1,12 +1,9 @@
 // Simulated time and what is due in it.
 //
-// Things due at one moment run in the order in which they were put in, so that a run is a function
-// of its seed alone.
-//
 // Thread-safety: thread-compatible.
 
-#ifndef HOLDFAST_TESTS_SIM_EVENT_QUEUE_H_
-#define HOLDFAST_TESTS_SIM_EVENT_QUEUE_H_
+#ifndef HOLDFAST_TESTS_SIM_TIMELINE_H_
+#define HOLDFAST_TESTS_SIM_TIMELINE_H_
 
 #include <algorithm>
 #include <chrono>
@@ -20,18 +17,26 @@ namespace holdfast::sim {
 // A moment since the run began, and a span. Simulated: no clock is ever read.
 using SimTime = std::chrono::microseconds;
 
-class EventQueue {
+class Timeline {
  public:
-  SimTime now() const { return now_; }
+  virtual ~Timeline() = default;
+  virtual SimTime now() const = 0;
+  // `what` runs at `when`; if that is past, next.
+  virtual void At(SimTime when, std::function<void()> what) = 0;
+  void After(SimTime span, std::function<void()> what) { At(now() + span, std::move(what)); }
+};
+
+// A timeline of its own. What is due at one moment runs in the order in which it was put in.
+class HeapTimeline final : public Timeline {
+ public:
+  SimTime now() const override { return now_; }
   // How many things have run.
   uint64_t steps() const { return steps_; }
 
-  // `what` runs at `when`; if that is past, next.
-  void At(SimTime when, std::function<void()> what) {
+  void At(SimTime when, std::function<void()> what) override {
     heap_.push_back({std::max(when, now_), ++sequence_, std::move(what)});
     std::push_heap(heap_.begin(), heap_.end(), Later);
   }
-  void After(SimTime span, std::function<void()> what) { At(now_ + span, std::move(what)); }
 
   // Runs what is due first, if that is before `end`. Otherwise returns false, and now() is `end`.
   bool RunNext(SimTime end) {
@@ -66,4 +71,4 @@ class EventQueue {
 
 }  // namespace holdfast::sim
 
-#endif  // HOLDFAST_TESTS_SIM_EVENT_QUEUE_H_
+#endif  // HOLDFAST_TESTS_SIM_TIMELINE_H_
