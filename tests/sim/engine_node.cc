@@ -408,9 +408,10 @@ void EngineNode::Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone
   Later(Draw(kReadMax), [=, this, done = std::make_shared<ReadDone>(std::move(done))] {
     std::vector<StoredEntry> stored;
     const absl::Status status = store_->ReadEntries(kShard, begin, end, bytes_max, &stored);
-    absl::StatusOr<std::vector<raft::Entry>> entries = status;
-    if (status.ok()) {
-      entries.emplace();
+    absl::StatusOr<std::vector<raft::Entry>> entries = std::vector<raft::Entry>();
+    if (!status.ok()) {
+      entries = status;
+    } else {
       for (StoredEntry& entry : stored) {
         entries->push_back({.term = entry.term,
                             .index = entry.index,

@@ -78,7 +78,7 @@ void JobClients::Do(uint64_t choice, Slot slot) {
     const Lease lease = old_leases_[random.Below(old_leases_.size())];
     SettleSometime(lease, Prng(random.Next()));
   } else if (what < 96) {
-    Kick(queue, random.Chance(1, 2) ? KickFrom::kBuried : KickFrom::kDelayed, slot);
+    Kick(queue, slot);
   } else {
     Count(queue, slot, [](uint64_t) {});
   }
@@ -272,11 +272,12 @@ void JobClients::OnSettled(const CallPtr& call, const ExecuteResult* result) {
 
 // --- The rest.
 
-void JobClients::Kick(const std::string& queue, KickFrom from, Slot slot) {
+// Only what is buried: who kicks a delayed job hands it out before its delay.
+void JobClients::Kick(const std::string& queue, Slot slot) {
   Engine* const engine = around_.engine_at(slot);
   if (engine == nullptr) return;
   Command command;
-  command.body = KickCommand{queue, kKickMax, from};
+  command.body = KickCommand{queue, kKickMax, KickFrom::kBuried};
   engine->Execute(command, [](const ExecuteResult&) {});
 }
 
@@ -307,8 +308,7 @@ void JobClients::Drain() {
   ++drains_;
   for (size_t i = 0; i < empty_.size(); ++i) {
     const std::string queue = kQueues[i];
-    Kick(queue, KickFrom::kBuried, kLeaderSlot);
-    Kick(queue, KickFrom::kDelayed, kLeaderSlot);
+    Kick(queue, kLeaderSlot);
     Reserve(queue, 99, kLeaderSlot, [this](std::vector<Lease> leases) {
       for (const Lease& lease : leases) {
         Settle(lease, OperationKind::kDelete, kLeaderSlot, Prng(lease.grant.key));

@@ -91,7 +91,7 @@ class JobClients {
   void Settle(const Lease& lease, testing::OperationKind kind, Slot slot, Prng random);
   void OnSettled(const CallPtr& call, const ExecuteResult* result);
   void SettleSometime(const Lease& lease, Prng random);
-  void Kick(const std::string& queue, KickFrom from, Slot slot);
+  void Kick(const std::string& queue, Slot slot);
   void Count(const std::string& queue, Slot slot, std::function<void(uint64_t live)> then);
 
   const uint64_t seed_;
