@@ -25,8 +25,8 @@ Core::Options Checked(Core::Options options) {
 }
 
 RaftLog::Options LogOptions(const Core::Options& options, LogReader* log) {
-  const bool unstored = options.write_mode == Core::WriteMode::kTogether ||
-                        MutantIs(Mutant::kFlushAheadOfLog);
+  const bool unstored =
+      options.write_mode == Core::WriteMode::kTogether || MutantIs(Mutant::kFlushAheadOfLog);
   return {.reader = log,
           .applying_bytes_max = options.committed_bytes_max,
           .apply_from = unstored ? RaftLog::ApplyFrom::kUnstored : RaftLog::ApplyFrom::kStored};

@@ -152,8 +152,7 @@ void Shard::Pump() {
     if (applier_->backlog() >= options_.proposer.entries_in_flight_max) break;
     if (overlay_.bytes() > options_.overlay_bytes_max) break;  // Flushed() pumps again
     Proposer::Entry entry = proposer_.BuildEntry(now);
-    const absl::StatusOr<LogPosition> position =
-        log_->Propose(std::move(entry.bytes));
+    const absl::StatusOr<LogPosition> position = log_->Propose(std::move(entry.bytes));
     if (!position.ok()) {
       proposer_.Refused();
       RetryLater();

@@ -108,7 +108,8 @@ class Shard final : public StateMachine {
     AppliedRow applied;
   };
   // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
-  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was Flushed().
+  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was
+  // Flushed().
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
@@ -187,7 +188,7 @@ class Shard final : public StateMachine {
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
-  LogIndex committed_;  // delivered, applied or waiting to be
+  LogIndex committed_;                // delivered, applied or waiting to be
   LogIndex flushed_;
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
