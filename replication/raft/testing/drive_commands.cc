@@ -141,8 +141,7 @@ void InteractionEnv::ProcessReady(Replica* replica) {
   if (!ready.committed.empty()) replica->apply_work.push_back(apply);
 }
 
-void InteractionEnv::ProcessTogether(Replica* replica, const Ready& ready,
-                                     const AppendWork& work) {
+void InteractionEnv::ProcessTogether(Replica* replica, const Ready& ready, const AppendWork& work) {
   std::vector<Message> after_write;
   for (const Message& message : ready.messages_after_write) {
     if (message.to != replica->id()) after_write.push_back(message);

@@ -155,8 +155,8 @@ InteractionEnv::Error InteractionEnv::OnEach(const Args& args, std::string_view 
   return std::nullopt;
 }
 
-InteractionEnv::Error InteractionEnv::OnTwo(
-    const Args& args, const std::function<Error(Replica*, ReplicaId)>& what) {
+InteractionEnv::Error InteractionEnv::OnTwo(const Args& args,
+                                            const std::function<Error(Replica*, ReplicaId)>& what) {
   const std::optional<uint64_t> second = args.size() < 2 ? std::nullopt : ParseNumber(args[1].key);
   if (!second.has_value()) return "two replicas are needed";
   return OnFirst(args, [&](Replica* first) { return what(first, ReplicaId(*second)); });

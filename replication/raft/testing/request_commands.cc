@@ -65,8 +65,8 @@ std::optional<std::string> ParseChange(const Command& command, std::string_view 
   std::string line(input);
   for (char& c : line) c = c == '\n' ? ' ' : c;
   if (auto error = ParseSteps(line, &change->steps); error.has_value()) return error;
-  if (!change->context.empty() && (change->steps.size() != 1 ||
-                                   change->transition != ConfigChange::Transition::kAuto)) {
+  if (!change->context.empty() &&
+      (change->steps.size() != 1 || change->transition != ConfigChange::Transition::kAuto)) {
     return "v1 conf change can only have one operation and no transition";
   }
   return std::nullopt;
@@ -139,7 +139,8 @@ InteractionEnv::Error InteractionEnv::TransferLeadership(const Args& args) {
 InteractionEnv::Error InteractionEnv::ForgetLeader(const Args& args) {
   return OnFirst(args, [this](Replica* replica) -> Error {
     if (replica->refuses_to_forget) {
-      output_.Log(ScriptOutput::Level::kError, "ignoring MsgForgetLeader due to ReadOnlyLeaseBased");
+      output_.Log(ScriptOutput::Level::kError,
+                  "ignoring MsgForgetLeader due to ReadOnlyLeaseBased");
     } else {
       replica->core->ForgetLeader();
     }
@@ -186,7 +187,8 @@ InteractionEnv::Error InteractionEnv::Tick(const Command& command) {
     std::optional<uint64_t> ticks;
     if (command.name == "tick-heartbeat") ticks = replica->options.heartbeat_ticks;
     if (command.name == "tick-election") ticks = replica->options.election_ticks;
-    if (command.name == "tick" && command.args.size() == 2) ticks = ParseNumber(command.args[1].key);
+    if (command.name == "tick" && command.args.size() == 2)
+      ticks = ParseNumber(command.args[1].key);
     if (!ticks.has_value()) return "how many ticks?";
     for (uint64_t i = 0; i < *ticks; ++i) replica->core->Tick();
     return std::nullopt;

@@ -41,8 +41,8 @@ void Safety::Applies(ReplicaId replica, const Entry& entry) {
   applied = entry.index;
   const auto [at, added] = applied_.emplace(entry.index, entry);
   if (added || SameEntry(at->second, entry)) return;
-  violations_.push_back(Number(replica) + " applies " + DescribeEntry(entry) + " where another applied " +
-                        DescribeEntry(at->second));
+  violations_.push_back(Number(replica) + " applies " + DescribeEntry(entry) +
+                        " where another applied " + DescribeEntry(at->second));
 }
 
 void Safety::Installs(ReplicaId replica, const SnapshotDescriptor& snapshot) {
@@ -56,8 +56,8 @@ void Safety::Installs(ReplicaId replica, const SnapshotDescriptor& snapshot) {
 
 void Safety::Writes(ReplicaId replica, const HardState& state) {
   HardState& before = replicas_[replica].state;
-  const bool second_vote = state.term == before.term && before.vote != ReplicaId() &&
-                           state.vote != before.vote;
+  const bool second_vote =
+      state.term == before.term && before.vote != ReplicaId() && state.vote != before.vote;
   if (state.term < before.term || state.commit < before.commit || second_vote) {
     violations_.push_back(Number(replica) + " writes hard state " + DescribeHardState(state) +
                           " after " + DescribeHardState(before));
@@ -69,8 +69,7 @@ void Safety::Sends(const Message& message, const MemoryLog& stored) {
   const HardState& state = stored.hard_state();
   bool durable = true;
   if (message.type == MessageType::kVoteResponse && !message.reject) {
-    durable = state.term > message.term ||
-              (state.term == message.term && state.vote == message.to);
+    durable = state.term > message.term || (state.term == message.term && state.vote == message.to);
   } else if (message.type == MessageType::kAppendResponse && !message.reject) {
     durable = stored.Last() >= message.index;
   }

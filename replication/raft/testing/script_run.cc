@@ -11,8 +11,8 @@ std::string ScriptRun::Differences(std::string_view name, const ComparisonOption
   for (size_t i = 0; i < blocks.size(); ++i) {
     const std::vector<std::string> lines = Compare(blocks[i].expected, outputs[i], options);
     if (lines.empty()) continue;
-    text += std::string(name) + ":" + std::to_string(blocks[i].line) + ": " + blocks[i].command +
-            "\n";
+    text +=
+        std::string(name) + ":" + std::to_string(blocks[i].line) + ": " + blocks[i].command + "\n";
     for (const std::string& line : lines) text += line + "\n";
   }
   return text;

@@ -3,8 +3,6 @@
 // `bazel run //replication/raft:script_runner -- --rewrite $PWD/replication/raft/testdata/*.txt`
 // writes what is printed into the scripts; the diff is then to be reviewed.
 
-#include "replication/raft/testing/script_run.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "replication/raft/testing/script_run.h"
 
 namespace holdfast::raft {
 namespace {

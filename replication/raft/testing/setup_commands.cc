@@ -85,27 +85,26 @@ bool SetNumber(const CommandArg& arg, uint64_t number, NewNodes* nodes) {
   return true;
 }
 
-// The text of what is wrong; nullopt: nothing.
-std::optional<std::string> SetOption(const CommandArg& arg, NewNodes* nodes) {
+enum class OptionResult : uint8_t { kOk, kUnknown };
+
+OptionResult SetOption(const CommandArg& arg, NewNodes* nodes) {
   const std::string& value = arg.values[0];
+  bool known = true;
   if (arg.key == "voters") {
     AddIds(arg, &nodes->start.configuration.voters);
   } else if (arg.key == "learners") {
     AddIds(arg, &nodes->start.configuration.learners);
   } else if (arg.key == "content") {
     // The original's state machine; nothing that is printed shows it.
-  } else if (arg.key == "read-only" && (value == "safe" || value.starts_with("lease"))) {
-    nodes->lease_based_reads = value != "safe";
   } else if (arg.key == "read-only") {
-    return "invalid read-only option " + Quoted(value);
+    nodes->lease_based_reads = value != "safe";
   } else if (value == "true" || value == "false") {
-    if (!SetSwitch(arg, value == "true", nodes)) return "unknown option " + Quoted(arg.key);
-  } else if (const std::optional<uint64_t> number = ParseNumber(value); number.has_value()) {
-    if (!SetNumber(arg, *number, nodes)) return "unknown option " + Quoted(arg.key);
+    known = SetSwitch(arg, value == "true", nodes);
   } else {
-    return "invalid value " + Quoted(value);
+    const std::optional<uint64_t> number = ParseNumber(value);
+    known = number.has_value() && SetNumber(arg, *number, nodes);
   }
-  return std::nullopt;
+  return known ? OptionResult::kOk : OptionResult::kUnknown;
 }
 
 }  // namespace
@@ -128,13 +127,15 @@ InteractionEnv::Error InteractionEnv::RunSetup(const Command& command, bool* kno
 }
 
 InteractionEnv::Error InteractionEnv::AddNodes(const Args& args) {
-  const std::optional<uint64_t> count =
-      args.empty() ? std::nullopt : ParseNumber(args[0].key);
+  const std::optional<uint64_t> count = args.empty() ? std::nullopt : ParseNumber(args[0].key);
   if (!count.has_value()) return "how many replicas?";
   NewNodes nodes;
   for (const CommandArg& arg : args) {
     if (arg.values.empty()) continue;
-    if (Error error = SetOption(arg, &nodes); error.has_value()) return error;
+    // As in the original, they are not refused: scripts of its branches have more of them.
+    if (SetOption(arg, &nodes) == OptionResult::kUnknown) {
+      output_.Log(ScriptOutput::Level::kWarn, "option " + Quoted(arg.key) + " is not known");
+    }
   }
   if (nodes.start.configuration != Configuration() && nodes.start.index <= LogIndex(1)) {
     return "index must be specified as > 1 due to bootstrap";
@@ -167,9 +168,8 @@ void InteractionEnv::Start(Replica* replica) {
 void InteractionEnv::Restart(Replica* replica) {
   replica->append_work.clear();
   replica->apply_work.clear();
-  TakeInFlight([&](const Envelope& envelope) {
-    return envelope.to == replica->id() && envelope.local();
-  });
+  TakeInFlight(
+      [&](const Envelope& envelope) { return envelope.to == replica->id() && envelope.local(); });
   Start(replica);
 }
 
@@ -195,8 +195,7 @@ InteractionEnv::Error InteractionEnv::SetElectionTimeout(const Args& args) {
 
 InteractionEnv::Error InteractionEnv::Compact(const Args& args) {
   return OnFirst(args, [&](Replica* replica) -> Error {
-    const std::optional<uint64_t> index =
-        args.size() < 2 ? std::nullopt : ParseNumber(args[1].key);
+    const std::optional<uint64_t> index = args.size() < 2 ? std::nullopt : ParseNumber(args[1].key);
     if (!index.has_value()) return "up to which index?";
     if (Error error = replica->log->CompactTo(LogIndex(*index)); error.has_value()) return error;
     RaftLog(*replica);
