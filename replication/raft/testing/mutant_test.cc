@@ -1,11 +1,12 @@
 // Each known defect of the core is seen by the script that is named here: the yardstick that shows
 // that the scripts can see. Built with --define=mutants=on only.
 
+#include "base/mutant.h"
+
 #include <fstream>
 #include <sstream>
 #include <string>
 
-#include "base/mutant.h"
 #include "gtest/gtest.h"
 #include "replication/raft/testing/script_run.h"
 
@@ -23,8 +24,7 @@ class ScriptMutant : public testing::TestWithParam<Case> {
 
   // What the script prints other than what it expects.
   static std::string Differences() {
-    const std::string file =
-        std::string("replication/raft/testdata/") + GetParam().script + ".txt";
+    const std::string file = std::string("replication/raft/testdata/") + GetParam().script + ".txt";
     std::ostringstream text;
     text << std::ifstream(file).rdbuf();
     return RunScript(text.str()).Differences(file, {});
