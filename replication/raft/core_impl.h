@@ -101,6 +101,7 @@ class Core::Impl {
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);
   void CountVote(ReplicaId from, Peer::Vote vote);
+  void ReleaseIdleMemory();
   void TickElection();
   void TickHeartbeat();
 

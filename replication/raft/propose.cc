@@ -63,7 +63,7 @@ ProposeResult Core::Impl::ProposeAsLeader(Entry entry, EntryId* where) {
   if (changes_members) pending_config_ = log_.last();
   if (MutantIs(Mutant::kConfigurationAtWrongIndex)) SwitchTo(at_append);
   if (where != nullptr) *where = {.term = term_, .index = log_.last()};
-  BroadcastAppend(WhenEmpty::kSend);
+  if (role_ == Role::kLeader) BroadcastAppend(WhenEmpty::kSend);
   return result;
 }
 
