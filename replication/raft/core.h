@@ -220,8 +220,9 @@ class Core {
 
   // A core that will do what this one would, over its own reader of the same log.
   std::unique_ptr<Core> Clone(LogReader* log) const;
-  // Appends bytes that are equal for cores of one id that answer all future calls alike; ticks and
-  // reads are left out. REQUIRES: no Ready is waiting to be taken.
+  // Appends bytes that are equal for cores of one id that answer all future calls alike: where
+  // there are no ticks, reads and snapshots and no window of appends is ever full. REQUIRES: no
+  // Ready is waiting to be taken.
   void AppendState(std::string* bytes) const;
 
   // For scripts: the election timeout of the present role, in ticks.

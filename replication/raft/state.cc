@@ -15,18 +15,14 @@ void AppendEntry(std::string* out, const Entry& entry) {
   PutBytes(out, entry.data == nullptr ? std::string_view() : std::string_view(*entry.data));
 }
 
-void AppendPeer(std::string* out, const Peer& peer, bool leading) {
-  PutVarint(out, static_cast<uint64_t>(peer.vote));
-  if (!leading) return;
+void AppendProgress(std::string* out, const Peer& peer) {
   const Progress& progress = peer.progress;
   PutVarint(out, progress.match.value());
   PutVarint(out, progress.next.value());
   PutVarint(out, static_cast<uint64_t>(progress.state));
   PutVarint(out, progress.pending_snapshot.value());
-  PutVarint(out, progress.recent_active ? 1 : 0);
   PutVarint(out, progress.append_paused ? 1 : 0);
   PutVarint(out, peer.sent_commit.value());
-  PutVarint(out, peer.inflights.count());
 }
 
 }  // namespace
@@ -51,7 +47,11 @@ void Core::Impl::AppendState(std::string* out) const {
   }
   for (const Peer& peer : tracker_.peers()) {
     PutVarint(out, peer.id.value());
-    AppendPeer(out, peer, role_ == Role::kLeader);
+    if (role_ == Role::kLeader) {
+      AppendProgress(out, peer);
+    } else if (role_ != Role::kFollower) {
+      PutVarint(out, static_cast<uint64_t>(peer.vote));
+    }
   }
 }
 

@@ -3,6 +3,9 @@
 //   search [--voters N] [--candidates N] [--terms N] [--proposals N] [--crashes N] [--repeats N]
 //   [--slow-writes]
 //          [--worlds-max N] [--mutant NAME]
+//
+// Exit status: 0 nothing wrong, 1 a violation, which is printed with the steps to it. --mutant is
+// there with --define=mutants=on.
 
 #include <cinttypes>
 #include <cstdio>
