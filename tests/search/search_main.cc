@@ -12,7 +12,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
-#include "base/mutant.h"
+#include "base/testing/choose_mutant.h"
 #include "tests/search/search.h"
 
 int main(int argc, char** argv) {
@@ -28,7 +28,10 @@ int main(int argc, char** argv) {
   app.add_option("--repeats", bounds.repeats)->check(CLI::Range(0, 9))->capture_default_str();
   app.add_flag("--slow-writes", bounds.slow_writes, "A write is a step of its own");
   app.add_option("--worlds-max", worlds_max, "Give up after so many")->capture_default_str();
+  std::string mutant;
+  app.add_option("--mutant", mutant, "Have a known defect");
   CLI11_PARSE(app, argc, argv);
+  if (!holdfast::ChooseMutant(mutant)) return 2;
 
   const Found found = holdfast::search::Search(bounds, worlds_max);
   std::printf("%" PRIu64 " worlds, %" PRIu64 " steps, %zu deep at most, %s\n", found.worlds,
