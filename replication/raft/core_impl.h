@@ -123,7 +123,7 @@ class Core::Impl {
   void HandleTransfer(Peer* peer);
 
   // --- read_index.cc
-  void HandleReadIndex(const Message& message);
+  void HandleReadIndex(ReplicaId from, uint64_t context);
   void AddRead(ReadQueue::Read read);
   void Answer(const ReadQueue::Read& read);
   void AnswerConfirmedReads();
@@ -194,6 +194,7 @@ class Core::Impl {
   std::vector<ReadState> read_states_;
   HardState last_hard_state_;
   SoftState last_soft_state_;
+  size_t messages_expected_ = 0;
   bool fetching_ = false;         // committed entries that the log does not have at hand
   size_t queued_heartbeats_ = 0;  // how many of the last messages_ are one broadcast of heartbeats
 
