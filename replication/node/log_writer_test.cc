@@ -140,12 +140,13 @@ class LogWriterTest : public ::testing::Test {
     uint64_t& index = shard == kA ? last_a_ : last_b_;
     ++index;
     const std::string name = (shard == kA ? "A" : "B") + std::to_string(index);
-    LogWriter::Entry entry;
-    entry.shard = shard;
-    entry.position = {Term(1), LogIndex(index)};
-    entry.type = EntryType::kCommands;
-    entry.data = std::make_shared<const std::string>(bytes, 'x');
-    writer_->Append(std::move(entry), reports_.Next(name));
+    LogWrite write;
+    write.entries.push_back({.term = Term(1),
+                             .index = LogIndex(index),
+                             .type = raft::EntryType::kCommands,
+                             .data = std::make_shared<const std::string>(bytes, 'x')});
+    write.sync = SyncMode::kNow;
+    writer_->Write(shard, std::move(write), reports_.Next(name));
   }
   size_t FatalCount() {
     absl::MutexLock lock(&mutex_);
@@ -172,7 +173,9 @@ TEST_F(LogWriterTest, WhatWaitsGoesIntoOneSyncedWriteAndIsReportedInOrder) {
     Append(kB);
     Append(kA);
   }
-  writer_->SetHardState(kB, {Term(1), NodeId(1), LogIndex(2)}, reports_.Next("state"));
+  LogWrite state;
+  state.hard_state = {Term(1), ReplicaId(1), LogIndex(2)};
+  writer_->Write(kB, std::move(state), reports_.Next("state"));
   store_.LetGo();
   EXPECT_EQ(reports_.Await(8),
             (Strings{"A1 OK", "B1 OK", "A2 OK", "B2 OK", "A3 OK", "B3 OK", "A4 OK", "state OK"}));
@@ -206,6 +209,39 @@ TEST_F(LogWriterTest, WithAnIntervalWritesAreReportedFirstAndSyncedSoon) {
   EXPECT_EQ(reports_.Await(1), Strings{"A1 OK"});
   EXPECT_EQ(store_.last_mode(), SyncMode::kLater);
   store_.AwaitSyncs(1);
+}
+
+TEST_F(LogWriterTest, WithAnIntervalWhatWasReportedCanBeSyncedAtOnce) {
+  LogWriter::Options options;
+  options.sync_interval = absl::Hours(1);
+  Start(options);
+  Append(kA);
+  reports_.Await(1);
+  EXPECT_EQ(writer_->SyncReported(), absl::OkStatus());
+  store_.AwaitSyncs(1);
+}
+
+TEST_F(LogWriterTest, WhatNeedsNoSyncAloneIsNotSynced) {
+  Start({});
+  LogWrite state;
+  state.hard_state = {Term(1), ReplicaId(1), LogIndex()};
+  writer_->Write(kA, std::move(state), reports_.Next("state"));
+  EXPECT_EQ(reports_.Await(1), Strings{"state OK"});
+  EXPECT_EQ(store_.last_mode(), SyncMode::kLater);
+}
+
+TEST_F(LogWriterTest, WhatOnlyFreesSpaceIsNotHeldUpByAFullDisk) {
+  Start({});
+  Append(kA);
+  reports_.Await(1);
+  store_.FailNext(absl::ResourceExhaustedError("no space"));
+  Append(kA);
+  EXPECT_EQ(reports_.Await(2)[1], "A2 RESOURCE_EXHAUSTED");
+  LogWrite cut;
+  cut.compact = {Term(1), LogIndex(1)};
+  writer_->Write(kA, std::move(cut), reports_.Next("cut"));
+  EXPECT_EQ(reports_.Await(3)[2], "cut OK");
+  EXPECT_EQ(store_.FirstIndex(kA), LogIndex(2));
 }
 
 TEST_F(LogWriterTest, QuietLogIsSealedOnce) {

@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
-#include "replication/node/local_log.h"
 #include "storage/faulty/faulty_state_store.h"
 #include "storage/memory_log/memory_log_store.h"
 
@@ -48,6 +47,7 @@ class NodeEngineTest : public ::testing::Test {
   // A new run of the node on what the last one left.
   absl::Status Start(NodeEngine::Options options = {}) {
     options.node = kNode;
+    options.disk = DiskId(7);
     options.incarnation = ++incarnation_;
     options.shards = kShards;
     options.loops = 2;
@@ -55,11 +55,7 @@ class NodeEngineTest : public ::testing::Test {
       (status.ok() ? has_room_ : full_).Notify();
     };
     state_ = disk_.Open();
-    const auto make_log = [this](ShardId shard, Executor* executor, LogWriter* writer,
-                                 LogObserver* observer) -> std::unique_ptr<ReplicatedLog> {
-      return std::make_unique<LocalLog>(shard, kNode, executor, &log_, writer, observer);
-    };
-    engine_ = std::make_unique<NodeEngine>(options, &log_, state_.get(), make_log,
+    engine_ = std::make_unique<NodeEngine>(options, &log_, state_.get(),
                                            [this](const absl::Status& status) {
                                              fatal_status_ = status;
                                              fatal_.Notify();  // once, or this ends the process
