@@ -26,7 +26,7 @@ inline constexpr uint64_t kLogEntryBytesMax = 80ull << 20;
 // What Raft must never forget of a shard besides its entries. All zero before the first one.
 struct HardState {
   Term term;
-  ReplicaId vote;      // 0: voted for nobody in `term`
+  ReplicaId vote;   // 0: voted for nobody in `term`
   LogIndex commit;  // known to be committed; a hint, may lag
   bool operator==(const HardState&) const = default;
 };
@@ -39,7 +39,7 @@ struct LogRecord {
   ShardId shard;
   Term term;       // of the entry, the hard state, the entry compacted through, the snapshot
   LogIndex index;  // of the entry; commit; compacted through; the snapshot's
-  ReplicaId vote;     // kHardState only
+  ReplicaId vote;  // kHardState only
   // kEntry only: the payload is pieces()[first_piece, first_piece + piece_count) concatenated.
   uint32_t first_piece = 0;
   uint32_t piece_count = 0;

@@ -105,8 +105,9 @@ enum class StatePressure : uint8_t {
 };
 StatePressure PressureOf(const StateStats& stats);
 
-// Rows that are to take the place of all rows of a range of keys, in every table: gathered on stable
-// storage while the old rows are still there and read, then put in their place by one atomic step.
+// Rows that are to take the place of all rows of a range of keys, in every table: gathered on
+// stable storage while the old rows are still there and read, then put in their place by one atomic
+// step.
 //
 // Nothing of it is visible before Install. What is not installed is gone with the object, and
 // after a crash with the next open of the store.

@@ -137,6 +137,7 @@ void Group::Flushed(LogIndex index) {
 }
 
 int64_t Group::WallMicros() const {
+  if (IsAlone()) return executor_->WallMicros();
   return clocks_.WallMicros(configuration_.voters,
                             {executor_->MonotonicMicros(), executor_->WallMicros()});
 }

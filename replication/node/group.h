@@ -171,9 +171,9 @@ class Group final : public ReplicatedLog {
   bool ticking_ = false;
   bool restarting_ = false;  // core_ is to come again, after a failed write
 
-  std::deque<PendingWrite> writes_;        // submitted, in order
-  absl::Status write_failure_;             // of the first that failed; those behind it fail too
-  std::optional<raft::HardState> hint_;    // a newer commit index, for the next write
+  std::deque<PendingWrite> writes_;      // submitted, in order
+  absl::Status write_failure_;           // of the first that failed; those behind it fail too
+  std::optional<raft::HardState> hint_;  // a newer commit index, for the next write
   std::optional<Received> received_;
   bool installing_ = false;
 

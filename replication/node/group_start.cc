@@ -34,8 +34,7 @@ LogWrite FirstWrite(const std::vector<ReplicaId>& voters) {
        .index = LogIndex(1),
        .type = EntryType::kConfiguration,
        .data = std::make_shared<const std::string>(raft::EncodeConfigChange(change))});
-  write.hard_state =
-      raft::HardState{.term = Term(1), .vote = ReplicaId(), .commit = LogIndex(1)};
+  write.hard_state = raft::HardState{.term = Term(1), .vote = ReplicaId(), .commit = LogIndex(1)};
   write.sync = SyncMode::kNow;
   return write;
 }
@@ -53,14 +52,14 @@ absl::Status Group::CheckLog(const AppliedState& applied) const {
   }
   if (applied.installing) return absl::OkStatus();
   if (log.last < at) {
-    return absl::DataLossError(absl::StrCat(
-        shard, "the state has entries through ", at.value(), ", but the log ends at ",
-        log.last.value(), ": the log lost synced entries"));
+    return absl::DataLossError(absl::StrCat(shard, "the state has entries through ", at.value(),
+                                            ", but the log ends at ", log.last.value(),
+                                            ": the log lost synced entries"));
   }
   if (log.first > Next(at)) {
-    return absl::DataLossError(absl::StrCat(
-        shard, "the state has entries through ", at.value(), ", but the log begins at ",
-        log.first.value(), ": the state lost a flush that the log was cut by"));
+    return absl::DataLossError(absl::StrCat(shard, "the state has entries through ", at.value(),
+                                            ", but the log begins at ", log.first.value(),
+                                            ": the state lost a flush that the log was cut by"));
   }
   if (at >= Previous(log.first) && at != LogIndex()) {
     ASSIGN_OR_RETURN(const Term term, store_->TermAt(options_.shard, at));
@@ -75,8 +74,9 @@ absl::Status Group::CheckLog(const AppliedState& applied) const {
   RETURN_IF_ERROR(store_->ReadEntries(options_.shard, LogIndex(1), LogIndex(2), 0, &first));
   if (first.empty() || first[0].type != static_cast<uint8_t>(EntryType::kConfiguration)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(shard, "the log does not begin with the shard's replicas: it was written by "
-                            "an unreleased version; start with an empty data directory"));
+        absl::StrCat(shard,
+                     "the log does not begin with the shard's replicas: it was written by "
+                     "an unreleased version; start with an empty data directory"));
   }
   return absl::OkStatus();
 }

@@ -51,8 +51,7 @@ TEST(OnlyVoter, BeginsItsLogWithItselfAsTheConfiguration) {
   ASSERT_TRUE(node.store().ReadEntries(kShard, LogIndex(1), LogIndex(2), 1 << 20, &stored).ok());
   EXPECT_EQ(stored[0].term, Term(1));
   EXPECT_EQ(stored[0].type, static_cast<uint8_t>(raft::EntryType::kConfiguration));
-  EXPECT_EQ(node.machine().state().applied.configuration,
-            VotersRow({node.id()}));
+  EXPECT_EQ(node.machine().state().applied.configuration, VotersRow({node.id()}));
 }
 
 TEST(OnlyVoter, WhatIsProposedIsAppliedInOrderAfterItIsInTheLog) {
@@ -212,8 +211,8 @@ TEST(Start, AFirstWriteThatWasTornIsDoneAgain) {
   change.steps.push_back({.kind = raft::ConfigStep::Kind::kAddVoter, .replica = ReplicaId(9)});
   LogBatch batch;
   const std::string data = raft::EncodeConfigChange(change);
-  batch.Append(kShard, Term(1), LogIndex(1),
-               static_cast<uint8_t>(raft::EntryType::kConfiguration), data);
+  batch.Append(kShard, Term(1), LogIndex(1), static_cast<uint8_t>(raft::EntryType::kConfiguration),
+               data);
   ASSERT_TRUE(cluster.node(0).store().Write(batch, SyncMode::kNow).ok());
   cluster.Start();
   EXPECT_EQ(cluster.AwaitLeader().machine().state().applied.configuration,
@@ -473,17 +472,15 @@ TEST(Members, ALearnerIsAddedFollowsAndBecomesAVoter) {
   const auto change = [&](raft::ConfigStep::Kind kind) {
     raft::ConfigChange change;
     change.steps.push_back({.kind = kind, .replica = added.id()});
-    leader.OnLoop([&] {
-      EXPECT_EQ(leader.group().ProposeConfigChange(change), raft::ProposeResult::kOk);
-    });
+    leader.OnLoop(
+        [&] { EXPECT_EQ(leader.group().ProposeConfigChange(change), raft::ProposeResult::kOk); });
     cluster.RunFor(3 * kSecond);
   };
   change(raft::ConfigStep::Kind::kAddLearner);
   EXPECT_EQ(added.machine().state().commands, Strings{"a"});
   change(raft::ConfigStep::Kind::kAddVoter);
   for (TestReplica* node : {&leader, &added}) {
-    EXPECT_EQ(node->machine().state().applied.configuration,
-              VotersRow({leader.id(), added.id()}));
+    EXPECT_EQ(node->machine().state().applied.configuration, VotersRow({leader.id(), added.id()}));
   }
   // Now it takes both.
   cluster.Isolate(added);

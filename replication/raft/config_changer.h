@@ -35,8 +35,8 @@ struct ChangedConfiguration {
 };
 
 // The steps are taken in their order; one for replica 0, and one that is done already, does
-// nothing. The first change of all, of the empty configuration, may take any number of steps at once:
-// there is nobody that it would have to be joint with.
+// nothing. The first change of all, of the empty configuration, may take any number of steps at
+// once: there is nobody that it would have to be joint with.
 ChangedConfiguration ApplyChange(const Configuration& configuration, const ConfigChange& change);
 
 // Whether the invariants of Configuration hold. One without voters is allowed: nobody has been

@@ -198,16 +198,15 @@ void Applier::Finish() {
 
 void Applier::Fetch(Needs needs, Purpose purpose) {
   const uint64_t releases = parts_.overlay->releases();
-  parts_.reader->Post(
-      [this, needs = std::move(needs), run = run_, releases, purpose,
-       snapshot = snapshot_]() mutable {
-        absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
-        snapshot.reset();
-        parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), run,
-                               releases, purpose]() mutable {
-          Fetched(std::move(loaded), run, releases, std::move(needs), purpose);
-        });
-      });
+  parts_.reader->Post([this, needs = std::move(needs), run = run_, releases, purpose,
+                       snapshot = snapshot_]() mutable {
+    absl::StatusOr<Loaded> loaded = FetchNeeds(*snapshot, parts_.shard, needs);
+    snapshot.reset();
+    parts_.executor->Post([this, loaded = std::move(loaded), needs = std::move(needs), run,
+                           releases, purpose]() mutable {
+      Fetched(std::move(loaded), run, releases, std::move(needs), purpose);
+    });
+  });
 }
 
 void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t run, uint64_t releases, Needs needs,

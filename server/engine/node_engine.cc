@@ -140,9 +140,9 @@ absl::Status NodeEngine::RecoverShards() {
   const bool in_time = mutex_.AwaitWithTimeout(absl::Condition(&ended), options_.start_timeout);
   if (!failure_.ok()) return failure_;
   if (!in_time) {
-    return absl::DeadlineExceededError(
-        absl::StrCat(starting_, " of ", options_.shards, " shards did not start within ",
-                     absl::FormatDuration(options_.start_timeout)));
+    return absl::DeadlineExceededError(absl::StrCat(starting_, " of ", options_.shards,
+                                                    " shards did not start within ",
+                                                    absl::FormatDuration(options_.start_timeout)));
   }
   return absl::OkStatus();
 }

@@ -34,6 +34,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/log_clock.h"
+#include "server/engine/overlay/cold_reader.h"
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
 #include "server/engine/proposer.h"
@@ -108,7 +109,8 @@ class Shard final : public StateMachine {
     AppliedRow applied;
   };
   // Freezes what the store does not have, as soon as no entry is half applied, and calls `done`;
-  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was Flushed().
+  // with no generation if there is nothing, or before Restore. REQUIRES: the one before was
+  // Flushed().
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
@@ -146,6 +148,18 @@ class Shard final : public StateMachine {
   void AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads);
   // Reads the payloads that are missing and calls `done`.
   void Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done);
+  // Payloads that are in the store, and where they are wanted.
+  struct ColdPayloads {
+    std::vector<PayloadQuery> queries;
+    std::vector<PayloadRef*> places;
+
+    void Add(const Job& job, PayloadRef* place) {
+      queries.push_back({job.id, job.payload_size_bytes, job.payload_digest});
+      places.push_back(place);
+    }
+  };
+  // Puts them there, off the loop, and calls `done` with how it went. REQUIRES: the places stay.
+  void ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Wake();
   void EndLateWaiters();
@@ -187,7 +201,7 @@ class Shard final : public StateMachine {
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
-  LogIndex committed_;  // delivered, applied or waiting to be
+  LogIndex committed_;                // delivered, applied or waiting to be
   LogIndex flushed_;
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry

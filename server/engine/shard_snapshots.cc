@@ -1,5 +1,5 @@
-// Shard's part in state transfers: pinning its durable rows, receiving those of another replica, and
-// putting them in the place of its own.
+// Shard's part in state transfers: pinning its durable rows, receiving those of another replica,
+// and putting them in the place of its own.
 
 #include <memory>
 #include <utility>
@@ -83,17 +83,17 @@ void Shard::Install(const raft::SnapshotDescriptor& snapshot, std::shared_ptr<St
   installing_ = true;
   applier_->Stop();
   if (freeze_) std::exchange(freeze_, nullptr)(Frozen());
-  parts_.between_flushes([this, snapshot, staged = std::move(staged),
-                          done = std::move(done)]() mutable {
-    SnapshotStager* const stager = static_cast<StagedShard&>(*staged).stager();
-    absl::Status status = CheckStaged(*stager, snapshot);
-    if (status.ok()) status = stager->Install();
-    staged.reset();
-    parts_.executor->Post([this, status, done = std::move(done)]() mutable {
-      if (status.ok()) status = BeginAnew();
-      std::move(done)(status);
-    });
-  });
+  parts_.between_flushes(
+      [this, snapshot, staged = std::move(staged), done = std::move(done)]() mutable {
+        SnapshotStager* const stager = static_cast<StagedShard&>(*staged).stager();
+        absl::Status status = CheckStaged(*stager, snapshot);
+        if (status.ok()) status = stager->Install();
+        staged.reset();
+        parts_.executor->Post([this, status, done = std::move(done)]() mutable {
+          if (status.ok()) status = BeginAnew();
+          std::move(done)(status);
+        });
+      });
 }
 
 absl::Status Shard::BeginAnew() {

@@ -174,7 +174,7 @@ class FaultyStateStore final : public StateStore {
     RETURN_IF_ERROR(Health());
     const absl::Status status = state_->Flush(epoch_, apply);
     absl::MutexLock lock(&mutex_);
-    failed_ = status;
+    if (!absl::IsResourceExhausted(status)) failed_ = status;
     return status;
   }
   std::shared_ptr<const StateSnapshot> Snapshot() const override {

@@ -79,13 +79,13 @@ class RocksDbStateStore final : public StateStore {
   void ReclaimDeleted(const TableFiles& files) const;
   void ReclaimReplaced(const StagedFiles& staged) const;
 
-  const std::string incoming_;  // Where files are written before RocksDB takes them over.
-  const std::string staged_;    // The same for stagings.
+  const std::string incoming_;         // Where files are written before RocksDB takes them over.
+  const std::string staged_;           // The same for stagings.
   std::atomic<uint64_t> stagings_{0};  // Begun so far.
   const std::shared_ptr<Database> database_;
   const std::unique_ptr<FlushMark> mark_;  // Of the flushing thread.
   uint64_t flush_number_;                  // Of the flushing thread.
-  StagedFiles::Options write_options_;  // Constant from the constructor on.
+  StagedFiles::Options write_options_;     // Constant from the constructor on.
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const StateSnapshot> published_ ABSL_GUARDED_BY(mutex_);

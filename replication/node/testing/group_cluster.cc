@@ -163,9 +163,7 @@ void TestReplica::OnLoop(const std::function<void()>& task) {
 
 absl::Status TestReplica::Propose(const std::string& data) {
   absl::Status status;
-  OnLoop([&] {
-    status = run_->group.Propose(std::make_shared<const std::string>(data)).status();
-  });
+  OnLoop([&] { status = run_->group.Propose(std::make_shared<const std::string>(data)).status(); });
   return status;
 }
 
@@ -203,22 +201,21 @@ void TestReplica::Resume(Done done) {
 
 void TestReplica::Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) {
   ++reads_;
-  run_->executor.RunAt(
-      run_->executor.MonotonicMicros() + 200,
-      [this, begin, end, bytes_max, done = std::move(done)]() mutable {
-        std::vector<StoredEntry> stored;
-        const absl::Status status =
-            store_.ReadEntries(cluster_->options_.group.shard, begin, end, bytes_max, &stored);
-        if (!status.ok()) return std::move(done)(status);
-        std::vector<raft::Entry> entries;
-        for (const StoredEntry& entry : stored) {
-          entries.push_back({.term = entry.term,
-                             .index = entry.index,
-                             .type = static_cast<raft::EntryType>(entry.type),
-                             .data = std::make_shared<const std::string>(entry.payload)});
-        }
-        std::move(done)(std::move(entries));
-      });
+  run_->executor.RunAt(run_->executor.MonotonicMicros() + 200, [this, begin, end, bytes_max,
+                                                                done = std::move(done)]() mutable {
+    std::vector<StoredEntry> stored;
+    const absl::Status status =
+        store_.ReadEntries(cluster_->options_.group.shard, begin, end, bytes_max, &stored);
+    if (!status.ok()) return std::move(done)(status);
+    std::vector<raft::Entry> entries;
+    for (const StoredEntry& entry : stored) {
+      entries.push_back({.term = entry.term,
+                         .index = entry.index,
+                         .type = static_cast<raft::EntryType>(entry.type),
+                         .data = std::make_shared<const std::string>(entry.payload)});
+    }
+    std::move(done)(std::move(entries));
+  });
 }
 
 void TestReplica::Send(PeerMessage message) {

@@ -37,7 +37,8 @@ struct TestState {
   std::vector<std::string> commands;
 };
 
-// A state machine whose state is the list of its commands. Applies `apply_micros` after it was told.
+// A state machine whose state is the list of its commands. Applies `apply_micros` after it was
+// told.
 class TestMachine final : public StateMachine {
  public:
   TestMachine(SimulatedExecutor* executor, TestState* durable);

@@ -85,27 +85,26 @@ bool SetNumber(const CommandArg& arg, uint64_t number, NewNodes* nodes) {
   return true;
 }
 
-// The text of what is wrong; nullopt: nothing.
-std::optional<std::string> SetOption(const CommandArg& arg, NewNodes* nodes) {
+enum class OptionResult : uint8_t { kOk, kUnknown };
+
+OptionResult SetOption(const CommandArg& arg, NewNodes* nodes) {
   const std::string& value = arg.values[0];
+  bool known = true;
   if (arg.key == "voters") {
     AddIds(arg, &nodes->start.configuration.voters);
   } else if (arg.key == "learners") {
     AddIds(arg, &nodes->start.configuration.learners);
   } else if (arg.key == "content") {
     // The original's state machine; nothing that is printed shows it.
-  } else if (arg.key == "read-only" && (value == "safe" || value.starts_with("lease"))) {
-    nodes->lease_based_reads = value != "safe";
   } else if (arg.key == "read-only") {
-    return "invalid read-only option " + Quoted(value);
+    nodes->lease_based_reads = value != "safe";
   } else if (value == "true" || value == "false") {
-    if (!SetSwitch(arg, value == "true", nodes)) return "unknown option " + Quoted(arg.key);
-  } else if (const std::optional<uint64_t> number = ParseNumber(value); number.has_value()) {
-    if (!SetNumber(arg, *number, nodes)) return "unknown option " + Quoted(arg.key);
+    known = SetSwitch(arg, value == "true", nodes);
   } else {
-    return "invalid value " + Quoted(value);
+    const std::optional<uint64_t> number = ParseNumber(value);
+    known = number.has_value() && SetNumber(arg, *number, nodes);
   }
-  return std::nullopt;
+  return known ? OptionResult::kOk : OptionResult::kUnknown;
 }
 
 }  // namespace
@@ -133,7 +132,10 @@ InteractionEnv::Error InteractionEnv::AddNodes(const Args& args) {
   NewNodes nodes;
   for (const CommandArg& arg : args) {
     if (arg.values.empty()) continue;
-    if (Error error = SetOption(arg, &nodes); error.has_value()) return error;
+    // As in the original, they are not refused: scripts of its branches have more of them.
+    if (SetOption(arg, &nodes) == OptionResult::kUnknown) {
+      output_.Log(ScriptOutput::Level::kWarn, "option " + Quoted(arg.key) + " is not known");
+    }
   }
   if (nodes.start.configuration != Configuration() && nodes.start.index <= LogIndex(1)) {
     return "index must be specified as > 1 due to bootstrap";

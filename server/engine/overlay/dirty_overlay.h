@@ -93,8 +93,8 @@ class DirtyOverlay final : public ChangeSink {
   // The durable rows were replaced by others: nothing of this differs from them any more. What was
   // fetched before is out of date, as after Release(). REQUIRES: !has_frozen().
   void Reset();
-  // How often Release() or Reset() was called: tells whether rows fetched earlier may be out of date
-  // (cold_reader.h).
+  // How often Release() or Reset() was called: tells whether rows fetched earlier may be out of
+  // date (cold_reader.h).
   uint64_t releases() const { return releases_; }
 
  private:

@@ -69,6 +69,14 @@ void ScriptedLog::Replace(raft::EntryType type, std::string data) {
   Append(type, std::make_shared<const std::string>(std::move(data)));
 }
 
+void ScriptedLog::ResetTo(LogPosition position) {
+  CHECK(!leading_);
+  entries_.clear();
+  term_ = position.term;
+  while (last() < position.index) Append(raft::EntryType::kNoOp, nullptr);
+  committed_ = compacted_ = position.index;
+}
+
 absl::StatusOr<LogPosition> ScriptedLog::Propose(std::shared_ptr<const std::string> data) {
   CHECK(executor_->IsCurrent());
   if (!leading_) return stopped_;

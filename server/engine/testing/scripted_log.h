@@ -52,6 +52,9 @@ class ScriptedLog final : public ReplicatedLog {
   size_t Commit(size_t count = SIZE_MAX);
   // Another leader's entry in the place of all that is proposed; in a term of its own.
   void Replace(raft::EntryType type, std::string data);
+  // The log goes on after a snapshot that ends at `position`, which the state machine has
+  // installed.
+  void ResetTo(LogPosition position);
   // From now on proposals, or barriers, are refused; OK ends that.
   void RefuseProposals(const absl::Status& why) { refusal_ = why; }
   void RefuseBarriers(const absl::Status& why) { barrier_refusal_ = why; }

@@ -30,17 +30,17 @@ void TestNode::MakeShards() {
     options.machine.shard = ShardId(i);
     options.machine.shards = options_.shards;
     shards_.push_back(std::make_unique<Shard>(
-        options, Shard::Parts{.executor = loop_.get(),
-                              .reader = reader_.get(),
-                              .store = store_.get(),
-                              .holders = holders_.get(),
-                              .overlay_bytes = &overlay_bytes_,
-                              .pins = &pins_,
-                              .between_flushes =
-                                  [this](Task task) { reader_->Post(std::move(task)); },
-                              .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
-                              .on_dirty = [] {},
-                              .on_leading = [] {}}));
+        options,
+        Shard::Parts{.executor = loop_.get(),
+                     .reader = reader_.get(),
+                     .store = store_.get(),
+                     .holders = holders_.get(),
+                     .overlay_bytes = &overlay_bytes_,
+                     .pins = &pins_,
+                     .between_flushes = [this](Task task) { reader_->Post(std::move(task)); },
+                     .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
+                     .on_dirty = [] {},
+                     .on_leading = [] {}}));
     logs_[i]->Attach(loop_.get(), shards_[i].get());
     shards_[i]->AttachLog(logs_[i].get());
     on_loops.push_back({loop_.get(), shards_[i].get()});

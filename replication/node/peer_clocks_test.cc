@@ -1,0 +1,54 @@
+#include "replication/node/peer_clocks.h"
+
+#include "gtest/gtest.h"
+
+namespace holdfast {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000;
+constexpr int64_t kHour = 3600 * kSecond;
+constexpr int64_t kFresh = 10 * kSecond;
+constexpr ReplicaId kSelf(1);
+const std::vector<ReplicaId> kThree = {kSelf, ReplicaId(2), ReplicaId(3)};
+
+TEST(PeerClocks, AnOnlyVotersClockIsItsOwn) {
+  PeerClocks clocks(kSelf, kFresh);
+  EXPECT_EQ(clocks.WallMicros({kSelf}, {.monotonic = 5, .wall = kHour}), kHour);
+}
+
+TEST(PeerClocks, TheMedianCountsNotTheOwn) {
+  for (const int64_t off : {-kHour, kHour}) {
+    PeerClocks clocks(kSelf, kFresh);
+    clocks.Observe(ReplicaId(2), 100 * kHour, 0);
+    clocks.Observe(ReplicaId(3), 100 * kHour + 1000, 0);
+    const int64_t wall =
+        clocks.WallMicros(kThree, {.monotonic = kSecond, .wall = 100 * kHour + kSecond + off});
+    EXPECT_EQ(wall, 100 * kHour + kSecond + (off > 0 ? 1000 : 0));
+  }
+}
+
+TEST(PeerClocks, OfTwoTheEarlierCounts) {
+  PeerClocks clocks(kSelf, kFresh);
+  clocks.Observe(ReplicaId(2), 100 * kHour, 0);
+  EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 101 * kHour}), 100 * kHour);
+}
+
+TEST(PeerClocks, GoOnMonotonicallyWhenNobodyIsHeard) {
+  PeerClocks clocks(kSelf, kFresh);
+  clocks.Observe(ReplicaId(2), 100 * kHour, 0);
+  clocks.Observe(ReplicaId(3), 100 * kHour, 0);
+  ASSERT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 7 * kHour}), 100 * kHour);
+  // Stale readings do not count, and one clock is not a majority's.
+  EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = 60 * kSecond, .wall = 5 * kHour}),
+            100 * kHour + 60 * kSecond);
+}
+
+TEST(PeerClocks, WhoIsNoVoterIsNotAsked) {
+  PeerClocks clocks(kSelf, kFresh);
+  clocks.Observe(ReplicaId(8), 100 * kHour, 0);
+  clocks.Observe(ReplicaId(9), 100 * kHour, 0);
+  EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 7 * kHour}), 7 * kHour);
+}
+
+}  // namespace
+}  // namespace holdfast
