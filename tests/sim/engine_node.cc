@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "replication/raft/configuration.h"
 #include "replication/raft/testing/describe.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/overlay/flush_batch.h"
@@ -589,6 +590,14 @@ void EngineNode::OnDelivered(absl::Span<const raft::Entry> entries) {
     around_.checker->OnCommit(replica_, delivered_,
                               {entry.index, term, raft::Role::kFollower, {}}, log_);
     delivered_ = entry.index;
+    if (entry.type != raft::EntryType::kConfiguration) continue;
+    const auto configuration = raft::DecodeConfiguration(*entry.data);
+    CHECK(configuration.has_value());
+    if (around_.trace->on()) {
+      around_.trace->Line(absl::StrCat(Name(), " is given the members ",
+                                       MembersText(*configuration), " at ", entry.index.value()));
+    }
+    around_.checker->OnConfiguration(replica_, entry.index, *configuration);
   }
 }
 
