@@ -23,6 +23,14 @@ constexpr int64_t kFreshHeartbeats = 10;
 // How many parts of Options::keep_bytes a cut of the log is exact to.
 constexpr uint64_t kCutParts = 8;
 
+bool IsMember(const raft::Configuration& configuration, ReplicaId replica) {
+  for (const auto* list :
+       {&configuration.voters, &configuration.voters_outgoing, &configuration.learners}) {
+    if (std::find(list->begin(), list->end(), replica) != list->end()) return true;
+  }
+  return false;
+}
+
 // Whether a replica says so to another one: the rest is a core's own, or has a way of its own.
 bool IsPeerMessage(MessageType type) {
   switch (type) {
@@ -288,7 +296,10 @@ void Group::Send(Message message) {
   if (message.to == options_.self) return core_->Step(std::move(message));
   const int64_t wall = executor_->WallMicros();
   if (message.type != MessageType::kSnapshot) return shell_->Send({std::move(message), wall});
-  if (pin_ == nullptr || message.snapshot->source != pin_source_) {
+  const bool pinned = pin_ != nullptr && message.snapshot->source == pin_source_;
+  if (!pinned || !IsMember(message.snapshot->configuration, message.to)) {
+    // A state from before the receiver joined is of no use to it: the next one may be.
+    if (pinned) Unpin();
     return core_->ReportSnapshot(message.to, raft::Core::SnapshotResult::kFailed);
   }
   pin_expires_micros_ = executor_->MonotonicMicros() + options_.pin_micros;
@@ -371,10 +382,7 @@ void Group::Tick() {
   ticking_ = true;
   const int64_t now = executor_->MonotonicMicros();
   executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });
-  if (pin_ != nullptr && now >= pin_expires_micros_) {
-    pin_ = nullptr;
-    log_.OfferSnapshot(std::nullopt);
-  }
+  if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
   core_->Tick();
   Process();
 }
@@ -396,6 +404,11 @@ void Group::Fetch() {
                  core_->LogFetched();
                  Process();
                });
+}
+
+void Group::Unpin() {
+  pin_ = nullptr;
+  log_.OfferSnapshot(std::nullopt);
 }
 
 void Group::PinState() {

@@ -271,7 +271,7 @@ void EngineCluster::ChangeMembers(uint64_t choice) {
 
 // One node's clock may be wrong: log time is promised to follow the majority's.
 void EngineCluster::StepClock(const Action& action, EngineNode* node) {
-  if (nodes_.size() < 3) return;
+  if (schedule_.setup.nodes < 3) return;
   if (!wrong_clock_.has_value()) wrong_clock_ = node->slot();
   nodes_[*wrong_clock_]->StepClock(
       (static_cast<int64_t>(action.n) - (int64_t{1} << 31)) * 1000);

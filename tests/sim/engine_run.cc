@@ -114,6 +114,7 @@ class EngineRun {
   }
 
   void Judge() {
+    cluster_.clients().GiveUpAll();
     const std::vector<testing::Violation> violations =
         testing::CheckAll(cluster_.clients().history(), {.clock_difference_micros = 5'000'000});
     if (violations.empty()) return;

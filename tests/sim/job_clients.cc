@@ -57,9 +57,16 @@ bool JobClients::EndCall(const CallPtr& call) {
 }
 
 void JobClients::GiveUpLater(const CallPtr& call, std::function<void()> unknown) {
+  calls_.push_back({call, unknown});
   around_.timeline->After(kGiveUpAfter, [call, unknown = std::move(unknown)] {
     if (!call->over) unknown();
   });
+}
+
+void JobClients::GiveUpAll() {
+  for (const auto& [call, unknown] : std::exchange(calls_, {})) {
+    if (!call->over) unknown();
+  }
 }
 
 void JobClients::Do(uint64_t choice, Slot slot) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/prng.h"
@@ -45,6 +46,8 @@ class JobClients {
   void Enqueue() { BeginEnqueue(kLeaderSlot); }
   // One worker takes everything that is left, until there is nothing; call again after a while.
   void Drain();
+  // What is not answered will not be. Call before history().
+  void GiveUpAll();
 
   // Enqueues that have not been answered, and have not been given up.
   size_t unanswered() const { return unanswered_; }
@@ -98,6 +101,7 @@ class JobClients {
   const Surroundings around_;
   testing::History history_;
   std::vector<Lease> old_leases_;
+  std::vector<std::pair<CallPtr, std::function<void()>>> calls_;  // and what to do without answer
   uint64_t requests_ = 0;
   uint64_t keys_ = 0;
   size_t unanswered_ = 0;
