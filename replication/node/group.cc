@@ -368,8 +368,11 @@ bool Group::CampaignIfAlone() {
 }
 
 void Group::KeepTicking() {
-  const bool needed = !configuration_.voters.empty() && !IsAlone();
-  if (ticking_ || !needed) return;
+  // Without a configuration too, once it has heard of a leader: how long ago that was decides
+  // whether it votes for another.
+  const bool knows_others = !configuration_.voters.empty() ||
+                            (core_ != nullptr && core_->leader() != ReplicaId());
+  if (ticking_ || !knows_others || IsAlone()) return;
   ticking_ = true;
   // Groups of a node tick at different moments.
   const int64_t phase = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
