@@ -82,12 +82,11 @@ bool EngineCluster::HasEntry(ReplicaId replica, raft::EntryId entry) const {
 }
 
 raft::HardState EngineCluster::HardStateOf(ReplicaId replica) const {
-  const auto wiped = wiped_.find(replica);
-  if (wiped != wiped_.end()) return wiped->second;
   for (const auto& node : nodes_) {
     if (node->replica() == replica) return node->hard_state();
   }
-  return {};
+  const auto wiped = wiped_.find(replica);
+  return wiped == wiped_.end() ? raft::HardState() : wiped->second;
 }
 
 // --- What is so.
@@ -112,11 +111,7 @@ EngineNode* EngineCluster::Find(Slot slot) {
 
 bool EngineCluster::ConfigurationUnderWay() const {
   return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& node) {
-    const auto& entries = node->log().entries();
-    return std::any_of(entries.begin(), entries.end(), [this](const raft::Entry& entry) {
-      return entry.type == raft::EntryType::kConfiguration &&
-             entry.index > checker_.configuration_index();
-    });
+    return node->ChangesMembersAfter(checker_.configuration_index());
   });
 }
 

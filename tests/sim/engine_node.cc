@@ -107,7 +107,8 @@ class EngineNode::WatchedLog final : public ReplicatedLog {
          done = std::move(done)](absl::StatusOr<LogIndex> index) mutable {
           if (index.ok()) {
             ++node_->around_.stats->reads;
-            node_->around_.checker->OnRead(node_->replica_, asked, *index);
+            // What is committed and not delivered yet may be read up to.
+            if (*index < asked) node_->around_.checker->OnRead(node_->replica_, asked, *index);
           }
           std::move(done)(index);
         });
@@ -342,6 +343,18 @@ bool EngineNode::leads() const { return up() && run_->shard.leading(); }
 
 LogIndex EngineNode::applied() const {
   return up() && fatal_.ok() && delivered_ != LogIndex() ? run_->shard.applied().index : LogIndex();
+}
+
+bool EngineNode::ChangesMembersAfter(LogIndex index) const {
+  const auto in = [index](const std::vector<raft::Entry>& entries) {
+    return std::any_of(entries.begin(), entries.end(), [index](const raft::Entry& entry) {
+      return entry.type == raft::EntryType::kConfiguration && entry.index > index;
+    });
+  };
+  return in(log_.entries()) || std::any_of(writes_.begin(), writes_.end(),
+                                           [&in](const QueuedWrite& queued) {
+                                             return in(queued.write.entries);
+                                           });
 }
 
 // --- The log.

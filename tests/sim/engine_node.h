@@ -98,6 +98,8 @@ class EngineNode final : public GroupShell {
   bool leads() const;
   LogIndex applied() const;
   const LogImage& log() const { return log_; }
+  // Its log, written or not, has a change of members after `index`.
+  bool ChangesMembersAfter(LogIndex index) const;
   const raft::HardState& hard_state() const { return hard_state_; }
 
   // --- GroupShell.

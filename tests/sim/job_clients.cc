@@ -84,8 +84,10 @@ void JobClients::Do(uint64_t choice, Slot slot) {
     // Whatever has become of it since.
     const Lease lease = old_leases_[random.Below(old_leases_.size())];
     SettleSometime(lease, Prng(random.Next()));
-  } else if (what < 96) {
+  } else if (what < 94) {
     Kick(queue, slot);
+  } else if (what < 97) {
+    ReserveAfterClose(queue, slot);
   } else {
     Count(queue, slot, [](uint64_t) {});
   }
@@ -215,6 +217,30 @@ std::vector<JobClients::Lease> JobClients::OnReserved(const CallPtr& call,
   }
   history_.Add(call->operation);
   return leases;
+}
+
+// A worker is known to be gone, and then a reserve of its comes: it must get nothing.
+void JobClients::ReserveAfterClose(const std::string& queue, Slot slot) {
+  Engine* const engine = around_.engine_at(slot);
+  if (engine == nullptr) return;
+  ReserveRequest late;
+  late.queues = {queue};
+  late.holder = engine->OpenHolder([](const Machine::EndedLease&) {});
+  Command close;
+  close.body = CloseHolderCommand{late.holder};
+  engine->Execute(close, [this, late](const ExecuteResult& closed) {
+    if (!closed.status.ok() || closed.outcome.code != OutcomeCode::kOk) return;
+    around_.timeline->After(SimTime(20'000), [this, late] {
+      Engine* const leader = around_.engine_at(kLeaderSlot);
+      if (leader == nullptr) return;
+      leader->Reserve(late, [this](const ExecuteResult& result) {
+        if (!result.status.ok() || result.outcome.grants.empty()) return;
+        around_.checker->Fail("closed holders get nothing",
+                              absl::StrCat("job ", result.outcome.grants[0].job.id.value(),
+                                           " is granted to a holder that was closed"));
+      });
+    });
+  });
 }
 
 // --- Settle.

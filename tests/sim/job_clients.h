@@ -91,6 +91,7 @@ class JobClients {
                std::function<void(std::vector<Lease>)> then);
   std::vector<Lease> OnReserved(const CallPtr& call, const std::string& queue,
                                 const ExecuteResult* result);
+  void ReserveAfterClose(const std::string& queue, Slot slot);
   void Settle(const Lease& lease, testing::OperationKind kind, Slot slot, Prng random);
   void OnSettled(const CallPtr& call, const ExecuteResult* result);
   void SettleSometime(const Lease& lease, Prng random);
