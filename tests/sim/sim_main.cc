@@ -8,12 +8,11 @@
 #include <cstdio>
 #include <iostream>
 #include <map>
-#include <optional>
 #include <string>
 #include <thread>
 
 #include "CLI/CLI.hpp"
-#include "base/mutant.h"
+#include "base/testing/choose_mutant.h"
 #include "tests/sim/profile.h"
 #include "tests/sim/run.h"
 #include "tests/sim/seed_pool.h"
@@ -33,18 +32,6 @@ struct Arguments {
   bool trace = false;
   bool all = false;
 };
-
-// False: there is no such mutant in this build.
-bool TakeMutant(const std::string& name) {
-  if (name.empty()) return true;
-#ifdef HOLDFAST_MUTANTS
-  const std::optional<Mutant> mutant = MutantNamed(name);
-  if (mutant.has_value()) SetMutant(*mutant);
-  return mutant.has_value();
-#else
-  return false;
-#endif
-}
 
 void PrintViolation(const Schedule& schedule, const Violation& violation) {
   std::printf("VIOLATION profile=%s seed=%" PRIu64 " rule=\"%s\" %s\n", schedule.profile.c_str(),
@@ -128,10 +115,7 @@ int Main(int argc, char** argv) {
     std::cerr << "--seeds: " << arguments.seeds << ": not N or A..B\n";
     return 2;
   }
-  if (!TakeMutant(arguments.mutant)) {
-    std::cerr << "--mutant: " << arguments.mutant << ": there is none in this build\n";
-    return 2;
-  }
+  if (!ChooseMutant(arguments.mutant)) return 2;
   int status = 0;
   bool found = false;
   for (const Profile& profile : Profiles()) {
