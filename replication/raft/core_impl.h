@@ -93,6 +93,8 @@ class Core::Impl {
   bool IsPromotable() const;
   bool HasUnappliedConfigChange() const;
   bool HearsOnlyLeader() const;
+  void TellCommitIfRemoved(Message* refusal) const;
+  void LearnCommit(EntryId committed);
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);
   void CountVote(ReplicaId from, Peer::Vote vote);

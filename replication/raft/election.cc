@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "replication/raft/config_changer.h"
 #include "replication/raft/core_impl.h"
 
 namespace holdfast::raft {
@@ -151,6 +152,22 @@ bool Core::Impl::HearsOnlyLeader() const {
   return leader_ != ReplicaId() && election_elapsed_ < options_.election_ticks;
 }
 
+// A leader that is removed may be the only one who knows that its removal is committed, while the
+// others still need its vote to lead, and have shorter logs: they could never lead. So who is no
+// voter by its own configuration tells with its refusal what is committed.
+void Core::Impl::TellCommitIfRemoved(Message* refusal) const {
+  if (IsVoter(tracker_.configuration(), options_.id)) return;
+  Term term;
+  if (log_.TermAt(log_.commit(), &term) != LogRead::kOk) return;
+  refusal->index = log_.commit();
+  refusal->log_term = term;
+}
+
+// What is committed anywhere is committed, whoever tells it.
+void Core::Impl::LearnCommit(EntryId committed) {
+  if (committed.index > log_.commit() && log_.Has(committed)) log_.CommitTo(committed.index);
+}
+
 void Core::Impl::HandleVoteRequest(const Message& message) {
   const bool real = message.type == MessageType::kVote;
   bool may_vote = vote_ == message.from || (vote_ == ReplicaId() && leader_ == ReplicaId()) ||
@@ -167,6 +184,7 @@ void Core::Impl::HandleVoteRequest(const Message& message) {
   // The asker's term: its pre-vote is of one that this replica has not begun.
   response.term = granted ? message.term : term_;
   response.reject = !granted;
+  if (!granted) TellCommitIfRemoved(&response);
   if (granted && real) {
     election_elapsed_ = 0;
     vote_ = message.from;

@@ -42,6 +42,11 @@ bool IsVoteRequest(MessageType type) {
   return type == MessageType::kVote || type == MessageType::kPreVote;
 }
 
+bool IsVoteRefusal(const Message& message) {
+  return message.reject && (message.type == MessageType::kVoteResponse ||
+                            message.type == MessageType::kPreVoteResponse);
+}
+
 }  // namespace
 
 Message Core::Impl::To(ReplicaId to, MessageType type) const {
@@ -84,6 +89,7 @@ void Core::Impl::Send(Message message) {
 void Core::Impl::Step(Message message) {
   if (stopped_ || IsLocal(message.type)) return;
   if (IsResponse(message.type) && tracker_.Find(message.from) == nullptr) return;
+  if (IsVoteRefusal(message)) LearnCommit({.term = message.log_term, .index = message.index});
   if (!StepTerm(message)) return;
   if (IsVoteRequest(message.type)) {
     HandleVoteRequest(message);
@@ -139,6 +145,7 @@ void Core::Impl::StepLowerTerm(const Message& message) {
     Message response = To(message.from, MessageType::kPreVoteResponse);
     response.term = term_;
     response.reject = true;
+    TellCommitIfRemoved(&response);
     Send(std::move(response));
   } else {
     Trace(Options::LogLevel::kInfo, options_.id, " [term: ", term_,

@@ -130,11 +130,11 @@ enum class MessageType : uint8_t {
 //   kAppendResponse     index: the last that this append checked and is stored, or, with reject,
 //                       the append's index; reject_hint/log_term: where to try next
 //   kVote, kPreVote     index/log_term: the candidate's last; transfer: asked for by the leader
-//   kHeartbeat          commit: at most what the receiver is known to have; context: newest read
-//   kHeartbeatResponse  context: as in the heartbeat
-//   kSnapshot           snapshot
-//   kReadIndex          context: the asker's own number of the read
-//   kReadIndexResponse  index; context: of the question
+//   kVoteResponse,      with reject, of a replica that is no voter any more: index/log_term: what
+//   is kPreVoteResponse    committed there, since the candidate perhaps does not know of the
+//   removal kHeartbeat          commit: at most what the receiver is known to have; context: newest
+//   read kHeartbeatResponse  context: as in the heartbeat kSnapshot           snapshot kReadIndex
+//   context: the asker's own number of the read kReadIndexResponse  index; context: of the question
 //   kTransferLeader     from: who shall lead
 struct Message {
   MessageType type = MessageType::kHup;
