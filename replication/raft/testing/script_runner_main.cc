@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
-#include "base/mutant.h"
+#include "base/testing/choose_mutant.h"
 #include "replication/raft/testing/script_run.h"
 
 namespace holdfast::raft {
@@ -46,22 +46,6 @@ bool RunFile(const std::string& file, const Flags& flags) {
   return differences.empty();
 }
 
-// Whether there is such a mutant in this build.
-bool TakeMutant(const std::string& name) {
-  if (name.empty()) return true;
-#ifdef HOLDFAST_MUTANTS
-  const std::optional<Mutant> mutant = MutantNamed(name);
-  if (mutant.has_value()) {
-    SetMutant(*mutant);
-    return true;
-  }
-  std::cerr << name << ": no such mutant\n";
-#else
-  std::cerr << "built without mutants: bazel build --define=mutants=on\n";
-#endif
-  return false;
-}
-
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Runs Raft scripts on the core.");
@@ -74,7 +58,7 @@ int Main(int argc, char** argv) {
                "With --check: neither does how etcd-raft's versions print the same");
   app.add_option("--mutant", flags.mutant, "A known defect to switch on (base/mutant.h)");
   CLI11_PARSE(app, argc, argv);
-  if (!TakeMutant(flags.mutant)) return 2;
+  if (!ChooseMutant(flags.mutant)) return 2;
   bool right = true;
   for (const std::string& file : flags.files) right = RunFile(file, flags) && right;
   return right ? 0 : 1;
