@@ -131,7 +131,7 @@ class FaultyStateStore final : public StateStore {
     if (batch.empty()) return absl::OkStatus();
     const absl::Status status = state_->Flush(batch, epoch_);
     absl::MutexLock lock(&mutex_);
-    failed_ = status;
+    if (!absl::IsResourceExhausted(status)) failed_ = status;
     return status;
   }
   std::shared_ptr<const StateSnapshot> Snapshot() const override {

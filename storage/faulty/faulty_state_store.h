@@ -27,8 +27,9 @@ enum class CutFlush : uint8_t { kNothing, kAll };
 class FaultyStateDisk {
  public:
   // Called before every operation with its number among those of its kind on this disk, from 1.
-  // OK lets it happen; another status is its result instead (a flush so failed leaves nothing,
-  // and fails all later flushes of that store). REQUIRES: does not call the disk or its stores.
+  // OK lets it happen; another status is its result instead (a flush so failed leaves nothing, and
+  // fails all later flushes of that store unless the disk was full: RESOURCE_EXHAUSTED). REQUIRES:
+  // does not call the disk or its stores.
   using Rule = std::function<absl::Status(StateOperation operation, uint64_t number)>;
 
   FaultyStateDisk();
