@@ -85,9 +85,9 @@ void Flusher::Run() {
     WaitForStore();
     const absl::Status status = FlushOnce();
     if (!status.ok()) return Fail(status);
-    // What is being flushed counts as unflushed, so requests made meanwhile say nothing. A note
-    // that comes now finds no request, or this thread finds its bytes.
-    requested_.store(false);
+    // What is being flushed counts as unflushed, so requests made meanwhile say nothing. A shard
+    // that notes something now either finds no request, or its bytes are found here.
+    requested_.exchange(false);
     if (TooMuchUnflushed()) requested_.store(true);
     last_flush_ = absl::Now();
   }
