@@ -47,6 +47,9 @@ using SessionId = StrongInt<struct SessionIdTag, uint64_t>;
 using NodeId = StrongInt<struct NodeIdTag, uint64_t>;
 // Drawn at random when a data directory is first used; a wiped disk is another disk.
 using DiskId = StrongInt<struct DiskIdTag, uint64_t>;
+// One participant of one Raft group: a node together with the disk that it was admitted with. It is
+// the value of the node's DiskId, so a node with a wiped disk is somebody else. 0 is nobody.
+using ReplicaId = StrongInt<struct ReplicaIdTag, uint64_t>;
 // One Raft group, [0, S).
 using ShardId = StrongInt<struct ShardIdTag, uint32_t>;
 using Term = StrongInt<struct TermTag, uint64_t>;

@@ -128,8 +128,8 @@ class StateStore {
 
   // Begins to give back the space of rows that completed flushes have deleted, as far as no
   // snapshot shows them any more; the work is done in the background. Without it deleted rows
-  // may stay on disk. Call it when the snapshots from before a flush have been released, and now and
-  // then: it costs next to nothing if there is nothing to do.
+  // may stay on disk. Call it when the snapshots from before a flush have been released, and now
+  // and then: it costs next to nothing if there is nothing to do.
   virtual void Reclaim() = 0;
 
   virtual StateStats Stats() const = 0;
