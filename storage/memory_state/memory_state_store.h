@@ -24,6 +24,7 @@ class MemoryStateStore final : public StateStore {
   // Never fails.
   absl::Status Flush(const StateBatch& batch) override;
   std::shared_ptr<const StateSnapshot> Snapshot() const override;
+  void Reclaim() override {}  // A row lives only as long as something shows it.
   StateStats Stats() const override;
 
  private:

@@ -16,10 +16,10 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/status_macros.h"
-#include "rocksdb/experimental.h"
 #include "storage/rocksdb/batch_files.h"
 #include "storage/rocksdb/database.h"
 #include "storage/rocksdb/flush_mark.h"
+#include "storage/rocksdb/reclaimer.h"
 #include "storage/rocksdb/rocksdb_snapshot.h"
 #include "storage/rocksdb/status.h"
 #include "storage/rocksdb/table_options.h"
@@ -31,15 +31,6 @@ namespace {
 constexpr std::string_view kFlushNumberKey =
     "\xff\xff\xff\xff"
     "flush";
-// Fewer deletions than this in a file are left to RocksDB's ordinary compaction.
-constexpr uint64_t kDeletesWorthCompacting = 4096;
-// A range is compacted at once if at least one in this many of its rows has been deleted.
-constexpr uint64_t kRowsPerDelete = 4;
-// A range with more bytes than this for each deletion is not looked at file by file.
-constexpr uint64_t kBytesPerDeleteMax = 16 << 10;
-
-using TableFiles = std::array<std::vector<BatchFile>, kTableCount>;
-
 class RocksDbStateStore final : public StateStore {
  public:
   RocksDbStateStore(const RocksDbStateStoreOptions& options, std::shared_ptr<Database> database,
@@ -48,7 +39,8 @@ class RocksDbStateStore final : public StateStore {
         database_(std::move(database)),
         mark_(std::move(mark)),
         flush_number_(flush_number),
-        published_(std::make_shared<RocksDbSnapshot>(database_)) {
+        published_(std::make_shared<RocksDbSnapshot>(database_)),
+        reclaimer_(database_, published_) {
     for (const Table table : kAllTables) {
       write_options_[static_cast<size_t>(table)] = rocksdb::Options(
           database_->db()->GetDBOptions(), database_->db()->GetOptions(database_->family(table)));
@@ -60,6 +52,9 @@ class RocksDbStateStore final : public StateStore {
     absl::MutexLock lock(&mutex_);
     return published_;
   }
+  void Reclaim() override {
+    if (Health().ok()) reclaimer_.Run();
+  }
   StateStats Stats() const override;
 
  private:
@@ -68,8 +63,6 @@ class RocksDbStateStore final : public StateStore {
   absl::Status Apply(const StateBatch& batch, const TableFiles& files);
   absl::Status Ingest(const TableFiles& files);
   void Publish(const StateBatch& batch, const TableFiles& files);
-  bool IsDense(Table table, const BatchFile& file) const;
-  void ReclaimDeleted(const TableFiles& files) const;
 
   const std::string incoming_;  // Where files are written before RocksDB takes them over.
   const std::shared_ptr<Database> database_;
@@ -78,11 +71,13 @@ class RocksDbStateStore final : public StateStore {
   std::array<rocksdb::Options, kTableCount> write_options_;
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const StateSnapshot> published_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const RocksDbSnapshot> published_ ABSL_GUARDED_BY(mutex_);
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);
   uint64_t flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t flushed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  Reclaimer reclaimer_;  // Of the flushing thread.
 };
 
 absl::Status RocksDbStateStore::Health() const {
@@ -114,7 +109,6 @@ absl::Status RocksDbStateStore::Apply(const StateBatch& batch, const TableFiles&
   ++flush_number_;
   RETURN_IF_ERROR(mark_->Write(flush_number_));
   Publish(batch, files);
-  ReclaimDeleted(files);
   return absl::OkStatus();
 }
 
@@ -128,6 +122,7 @@ absl::StatusOr<TableFiles> RocksDbStateStore::WriteFiles(const StateBatch& batch
     ASSIGN_OR_RETURN(
         files[i], WriteBatchFiles(
                       write_options_[i], batch, table, table == Table::kMeta ? &flush_row : nullptr,
+                      database_->Edges(table),
                       absl::StrCat(incoming_, "/", flush_number_ + 1, "-", TableName(table), "-")));
   }
   return files;
@@ -155,64 +150,14 @@ absl::Status RocksDbStateStore::Ingest(const TableFiles& files) {
 // is also why RocksDB numbered the new rows as newer than every snapshot.
 void RocksDbStateStore::Publish(const StateBatch& batch, const TableFiles& files) {
   auto snapshot = std::make_shared<const RocksDbSnapshot>(database_);
-  std::shared_ptr<const StateSnapshot> old;  // Released without the lock.
+  reclaimer_.Flushed(files, snapshot);
+  std::shared_ptr<const RocksDbSnapshot> old;  // Released without the lock.
   absl::MutexLock lock(&mutex_);
   old = std::exchange(published_, std::move(snapshot));
   ++flushes_;
   flushed_bytes_ += batch.bytes();
   for (const std::vector<BatchFile>& table_files : files) {
     for (const BatchFile& file : table_files) file_bytes_ += file.size;
-  }
-}
-
-// True if so many of the rows in the range of `file` have been deleted that it pays to rewrite
-// the rest now: a queue drained from the front then leaves nothing behind.
-bool RocksDbStateStore::IsDense(Table table, const BatchFile& file) const {
-  const rocksdb::Slice first(file.first);
-  std::string after_last = file.last;
-  after_last.push_back('\0');
-  const rocksdb::Range range(first, after_last);
-  rocksdb::SizeApproximationOptions size_options;
-  size_options.include_files = true;
-  size_options.files_size_error_margin = 0.1;
-  uint64_t size = 0;
-  if (!database_->db()
-           ->GetApproximateSizes(size_options, database_->family(table), &range, 1, &size)
-           .ok()) {
-    return false;
-  }
-  if (size > file.deletes * kBytesPerDeleteMax) return false;  // Do not look at every file.
-  rocksdb::TablePropertiesCollection properties;
-  if (!database_->db()
-           ->GetPropertiesOfTablesInRange(database_->family(table), &range, 1, &properties)
-           .ok()) {
-    return false;
-  }
-  uint64_t rows = 0;
-  uint64_t bytes = 0;
-  uint64_t deletes = 0;
-  for (const auto& [path, table_properties] : properties) {
-    rows += table_properties->num_entries;
-    deletes += table_properties->num_deletions;
-    bytes += table_properties->data_size;
-  }
-  // Files reach beyond the range: count only the share of their rows that lies in it.
-  const uint64_t rows_in_range = bytes <= size ? rows : rows * size / bytes;
-  return std::max(file.deletes, std::min(deletes, rows_in_range)) * kRowsPerDelete >= rows_in_range;
-}
-
-void RocksDbStateStore::ReclaimDeleted(const TableFiles& files) const {
-  for (const Table table : kAllTables) {
-    for (const BatchFile& file : files[static_cast<size_t>(table)]) {
-      if (file.deletes < kDeletesWorthCompacting || file.deletes < file.puts) continue;
-      if (!IsDense(table, file)) continue;
-      const rocksdb::Slice first(file.first);
-      const rocksdb::Slice last(file.last);
-      // Only a hint: if it fails, ordinary compaction reclaims the rows later.
-      rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(table), &first,
-                                                 &last)
-          .PermitUncheckedError();
-    }
   }
 }
 
