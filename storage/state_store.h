@@ -135,7 +135,8 @@ class StateStaging {
   virtual absl::Status Install(const StateBatch& batch) = 0;
 };
 
-// Thread-safety: Flush is called by one thread at a time; all else from any thread at any time.
+// Thread-safety: Flush and Reclaim are called by one thread at a time; all else from any thread at
+// any time.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -159,6 +160,12 @@ class StateStore {
 
   // The rows as of the last completed Flush (or of the open). Cheap: a reference count.
   virtual std::shared_ptr<const StateSnapshot> Snapshot() const = 0;
+
+  // Begins to give back the space of rows that completed flushes have deleted, as far as no
+  // snapshot shows them any more; the work is done in the background. Without it deleted rows
+  // may stay on disk. Call it when the snapshots from before a flush have been released, and now and
+  // then: it costs next to nothing if there is nothing to do.
+  virtual void Reclaim() = 0;
 
   virtual StateStats Stats() const = 0;
 };

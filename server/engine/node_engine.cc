@@ -68,8 +68,7 @@ absl::Status NodeEngine::Start() {
                                           [this] {
                                             Flusher* flusher =
                                                 notes_.load(std::memory_order_acquire);
-                                            if (flusher != nullptr)
-                                              flusher->Note(overlay_bytes_.load());
+                                            if (flusher != nullptr) flusher->Note();
                                           },
                                       .on_leading =
                                           [this] {
@@ -112,7 +111,8 @@ absl::Status NodeEngine::Start() {
     router_->SetDiskFull(status);
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, disk_full, fatal);
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, &overlay_bytes_,
+                                       disk_full, fatal);
   notes_.store(flusher_.get(), std::memory_order_release);
   router_->SetServing(true);
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
 #define HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ class RocksDbSnapshot final : public StateSnapshot {
       absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const override;
   absl::StatusOr<uint64_t> ApproximateSize(Table table, std::string_view begin,
                                            std::string_view end) const override;
+
+  // RocksDB's number of the last change that it shows.
+  uint64_t sequence() const { return snapshot_->GetSequenceNumber(); }
 
  private:
   rocksdb::ReadOptions Read() const;
