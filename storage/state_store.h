@@ -105,8 +105,9 @@ enum class StatePressure : uint8_t {
 };
 StatePressure PressureOf(const StateStats& stats);
 
-// Rows that are to take the place of all rows of a range of keys, in every table: gathered on stable
-// storage while the old rows are still there and read, then put in their place by one atomic step.
+// Rows that are to take the place of all rows of a range of keys, in every table: gathered on
+// stable storage while the old rows are still there and read, then put in their place by one atomic
+// step.
 //
 // Nothing of it is visible before Install. What is not installed is gone with the object, and
 // after a crash with the next open of the store.
@@ -129,8 +130,8 @@ class StateStaging {
 
   // Replaces all rows of the range by the added ones, then applies `batch` (which may be empty) on
   // top of that: all of it or nothing, and durable when it returns OK. Neither reads the old rows
-  // nor writes anything for each of them; snapshots made before keep them. Cheapest if `batch`
-  // has few rows in the range. Errors as Flush; after kResourceExhausted with Stats().health
+  // nor writes anything for them; snapshots made before keep them. Cheapest if `batch` has few rows
+  // in the range. Errors as Flush; after kResourceExhausted with Stats().health
   // still OK it may be called again. REQUIRES (checked): Finish returned OK, and Install has not.
   virtual absl::Status Install(const StateBatch& batch) = 0;
 };
@@ -153,7 +154,8 @@ class StateStore {
   // further Flush returns it, and whether the batch is there is known after a reopen.
   virtual absl::Status Flush(const StateBatch& batch) = 0;
 
-  // Begins to gather rows for [begin, end), which must not be empty. Several may be under way.
+  // Begins to gather rows for the range [begin, end) of one shard: `begin` is its four bytes, `end`
+  // those of the next number. Several may be under way.
   // Errors: the sticky one of the store.
   virtual absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
                                                               std::string_view end) = 0;
@@ -163,8 +165,8 @@ class StateStore {
 
   // Begins to give back the space of rows that completed flushes have deleted, as far as no
   // snapshot shows them any more; the work is done in the background. Without it deleted rows
-  // may stay on disk. Call it when the snapshots from before a flush have been released, and now and
-  // then: it costs next to nothing if there is nothing to do.
+  // may stay on disk. Call it when the snapshots from before a flush have been released, and now
+  // and then: it costs next to nothing if there is nothing to do.
   virtual void Reclaim() = 0;
 
   virtual StateStats Stats() const = 0;

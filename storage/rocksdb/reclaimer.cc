@@ -23,7 +23,7 @@ Reclaimer::Reclaimer(std::shared_ptr<Database> database,
                      std::shared_ptr<const RocksDbSnapshot> current)
     : database_(std::move(database)),
       in_use_({current}),
-      pin_(std::make_unique<RocksDbSnapshot>(database_)) {}
+      pin_(std::make_unique<RocksDbSnapshot>(database_, nullptr)) {}
 
 void Reclaimer::Flushed(const TableFiles& files,
                         const std::shared_ptr<const RocksDbSnapshot>& current) {
@@ -42,7 +42,6 @@ void Reclaimer::Flushed(const TableFiles& files,
   while (waiting_.size() > kWaitingMax) waiting_.pop_front();
 }
 
-// The sequence number of the oldest snapshot that a reader has or can get.
 uint64_t Reclaimer::OldestInUse() {
   for (;;) {
     CHECK(!in_use_.empty());  // The store itself has the last.
@@ -115,7 +114,7 @@ void Reclaimer::Run() {
   if (waiting_.empty()) return;
   const std::vector<Range> ready = TakeReady();
   if (ready.empty()) return;
-  if (PinShowsRowsOf(ready)) pin_ = std::make_unique<RocksDbSnapshot>(database_);
+  if (PinShowsRowsOf(ready)) pin_ = std::make_unique<RocksDbSnapshot>(database_, nullptr);
   for (const Range& range : ready) {
     if (range.deletes < kRowsWorthCompacting || range.deletes < range.puts) continue;
     if (!IsDense(range)) continue;

@@ -43,6 +43,9 @@ class Reclaimer {
   // `files` have been added, and `current`, which shows them, is what readers get from now on.
   void Flushed(const TableFiles& files, const std::shared_ptr<const RocksDbSnapshot>& current);
 
+  // The sequence number of the oldest snapshot that a reader has or can get.
+  uint64_t OldestInUse();
+
   // Starts the removal of what nobody can see any more; RocksDB's threads do the work. Cheap if
   // there is nothing.
   void Run();
@@ -58,7 +61,6 @@ class Reclaimer {
     uint64_t visible_from = 0;  // The first sequence number that shows it.
   };
 
-  uint64_t OldestInUse();
   std::vector<Range> TakeReady();
   bool PinShowsRowsOf(const std::vector<Range>& ranges) const;
   bool IsDense(const Range& range) const;

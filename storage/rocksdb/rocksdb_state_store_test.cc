@@ -12,6 +12,7 @@
 #include "base/coding.h"
 #include "base/prng.h"
 #include "gtest/gtest.h"
+#include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "storage/rocksdb/scratch_directory.h"
@@ -31,6 +32,8 @@ std::string Key(uint32_t shard, uint64_t n) {
   PutBigEndian64(&key, n);
   return key;
 }
+
+std::string Shard(uint32_t shard) { return Key(shard, 0).substr(0, 4); }
 
 absl::StatusOr<std::unique_ptr<StateStore>> Open(const std::string& path,
                                                  rocksdb::Env* env = nullptr) {
@@ -206,7 +209,7 @@ TEST_F(RocksDbStateStoreFault, AFailedSyncFailsTheFlush) {
 }
 
 std::unique_ptr<StateStaging> StageRows(StateStore* store, uint64_t rows, size_t value_size) {
-  auto staging = store->Stage(Key(2, 0).substr(0, 4), Key(3, 0).substr(0, 4));
+  auto staging = store->Stage(Shard(2), Shard(3));
   EXPECT_TRUE(staging.ok()) << staging.status();
   const std::string value(value_size, 'n');
   for (const Table table : {Table::kJob, Table::kPayload, Table::kIndex}) {
@@ -254,7 +257,7 @@ TEST_F(RocksDbStateStoreFault, AFailedSyncFailsTheInstallationForGood) {
   const absl::Status failed = staging->Install(StateBatch());
   EXPECT_EQ(failed.code(), absl::StatusCode::kInternal) << failed;
   EXPECT_EQ((*store)->Flush(BatchOf(0, 1)), failed);
-  EXPECT_EQ((*store)->Stage("a", "b").status(), failed);
+  EXPECT_EQ((*store)->Stage(Shard(2), Shard(3)).status(), failed);
   EXPECT_EQ(CountRows(**store, Table::kIndex), 300u);
   fault_.on_sync.store(false);
   staging.reset();
@@ -319,10 +322,74 @@ TEST(RocksDbStateStore, ReplacedRowsLeaveTheDisk) {
   // Compaction runs beside us: small flushes until it has caught up.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while ((*store)->Stats().disk_bytes > (1 << 20) && std::chrono::steady_clock::now() < deadline) {
+    (*store)->Reclaim();
     ASSERT_TRUE((*store)->Flush(DeletesOf(0, 1)).ok());
   }
   EXPECT_LE((*store)->Stats().disk_bytes, uint64_t{1} << 20);
   EXPECT_EQ(CountRows(**store, Table::kPayload), 10u);
+}
+
+// Rows of a table as RocksDB has them, whoever they are of, under a stored prefix.
+uint64_t CountStored(const std::string& path, const std::string& table, uint32_t prefix) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : {"default", "meta", "job", "payload", "index"}) {
+    families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  EXPECT_TRUE(
+      rocksdb::DB::OpenForReadOnly(rocksdb::DBOptions(), path, families, &handles, &db).ok());
+  uint64_t rows = 0;
+  for (size_t i = 0; i < families.size(); ++i) {
+    if (families[i].name == table) {
+      const std::unique_ptr<rocksdb::Iterator> it(
+          db->NewIterator(rocksdb::ReadOptions(), handles[i]));
+      for (it->Seek(Shard(prefix)); it->Valid() && it->key().starts_with(Shard(prefix));
+           it->Next()) {
+        ++rows;
+      }
+    }
+    db->DestroyColumnFamilyHandle(handles[i]);
+  }
+  delete db;
+  return rows;
+}
+
+// They share their files with other shards' rows, so no file can be dropped whole.
+TEST(RocksDbStateStore, ReplacedRowsInSharedFilesGoWhenNoSnapshotShowsThem) {
+  ScratchDirectory directory;
+  const std::string path = directory.path() + "/state";
+  auto store = Open(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->Flush(BatchOf(0, 300, 3)).ok());
+  auto before = (*store)->Snapshot();
+  auto staging = StageRows(store->get(), 10, 10);
+  ASSERT_TRUE(staging->Finish().ok());
+  ASSERT_TRUE(staging->Install(StateBatch()).ok());
+  staging.reset();
+  const auto reclaim = [&] {
+    for (uint64_t n = 0; n < 4; ++n) {
+      (*store)->Reclaim();
+      ASSERT_TRUE((*store)->Flush(BatchOf(300 * (n + 1), 300 * (n + 1) + 1)).ok());
+    }
+  };
+  reclaim();
+  EXPECT_EQ(**before->Get(Table::kJob, Key(2, 299)), std::string(50, 'v'));
+  before.reset();
+  const uint64_t rows = CountRows(**store, Table::kJob);
+  store->reset();
+  EXPECT_EQ(CountStored(path, "job", 2), 100u);  // A snapshot showed them.
+  store = Open(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ(CountRows(**store, Table::kJob), rows);
+  reclaim();
+  EXPECT_EQ(CountRows(**store, Table::kJob), rows);
+  EXPECT_EQ(**(*store)->Snapshot()->Get(Table::kJob, Key(2, 3)), std::string(10, 'n'));
+  store->reset();
+  for (const char* table : {"job", "payload", "index"}) {
+    EXPECT_EQ(CountStored(path, table, 2), 0u) << table;
+  }
+  EXPECT_EQ(CountStored(path, "job", 0x80000000), 10u);
 }
 
 TEST(RocksDbStateStore, AnUnknownFormatVersionIsRefused) {
@@ -440,7 +507,8 @@ TEST(RocksDbStateStore, DrainingTheFrontDoesNotRewriteTheBacklog) {
     ASSERT_TRUE((*store)->Flush(DeletesOf(0, 1)).ok());
   }
   EXPECT_LE((*store)->Stats().disk_bytes, backlog_bytes / 8);
-  std::fprintf(stderr, "disk %lu backlog %lu written %lu\n", disk, backlog_bytes, (*store)->Stats().written_bytes);
+  std::fprintf(stderr, "disk %lu backlog %lu written %lu\n", disk, backlog_bytes,
+               (*store)->Stats().written_bytes);
   // The deletions are half of this.
   EXPECT_LT((*store)->Stats().written_bytes - backlog_bytes, backlog_bytes);
 }
