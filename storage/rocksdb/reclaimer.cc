@@ -16,6 +16,8 @@ constexpr uint64_t kRowsWorthCompacting = 4096;
 constexpr uint64_t kRowsPerDelete = 4;
 // A range with more bytes than this for each deletion is not looked at file by file.
 constexpr uint64_t kBytesPerDeleteMax = 16 << 10;
+// The pin is taken anew if files with deleted rows that it shows are this part of the newer ones.
+constexpr uint64_t kNewerPerPinned = 8;
 
 }  // namespace
 
@@ -50,33 +52,57 @@ uint64_t Reclaimer::OldestInUse() {
   }
 }
 
-std::vector<Reclaimer::Range> Reclaimer::TakeReady() {
-  const uint64_t oldest = OldestInUse();
-  std::vector<Range> ready;
-  while (!waiting_.empty() && waiting_.front().visible_from <= oldest) {
-    ready.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-  return ready;
-}
-
-bool Reclaimer::PinShowsRowsOf(const std::vector<Range>& ranges) const {
+Reclaimer::Files Reclaimer::FilesNow() const {
+  Files files;
   for (const Table table : kAllTables) {
     rocksdb::ColumnFamilyMetaData metadata;
     database_->db()->GetColumnFamilyMetaData(database_->family(table), &metadata);
-    for (const rocksdb::LevelMetaData& level : metadata.levels) {
+    for (rocksdb::LevelMetaData& level : metadata.levels) {
       for (const rocksdb::SstFileMetaData& file : level.files) {
-        if (file.smallest_seqno > pin_->sequence()) continue;
-        for (const Range& range : ranges) {
-          if (range.table == table && range.first <= file.largestkey &&
-              file.smallestkey <= range.last) {
-            return true;
-          }
-        }
+        files[static_cast<size_t>(table)].push_back(
+            {.first = file.smallestkey,
+             .last = file.largestkey,
+             .bytes = file.size,
+             .pinned = file.smallest_seqno <= pin_->sequence()});
       }
     }
   }
-  return false;
+  return files;
+}
+
+// Compacts the ranges that no reader sees any more, or has them wait for another pin.
+void Reclaimer::TakeReady(const Files& files) {
+  const uint64_t oldest = OldestInUse();
+  for (; !waiting_.empty() && waiting_.front().visible_from <= oldest; waiting_.pop_front()) {
+    Range& range = waiting_.front();
+    const std::vector<File>& there = files[static_cast<size_t>(range.table)];
+    if (std::any_of(there.begin(), there.end(), [&](const File& file) {
+          return file.pinned && range.first <= file.last && file.first <= range.last;
+        })) {
+      pinned_.push_back(std::move(range));
+    } else {
+      Compact(range);
+    }
+  }
+}
+
+bool Reclaimer::PinIsInTheWay(const Files& files) const {
+  if (pinned_.size() >= kPinnedMax) return true;
+  uint64_t newer = 0;
+  uint64_t kept = 0;
+  for (const Table table : kAllTables) {
+    for (const File& file : files[static_cast<size_t>(table)]) {
+      if (!file.pinned) {
+        newer += file.bytes;
+      } else if (std::any_of(pinned_.begin(), pinned_.end(), [&](const Range& range) {
+                   return range.table == table && range.first <= file.last &&
+                          file.first <= range.last;
+                 })) {
+        kept += file.bytes;
+      }
+    }
+  }
+  return kept >= newer / kNewerPerPinned;
 }
 
 // True if so many of the rows in the range have been deleted that it pays to rewrite the rest
@@ -110,21 +136,25 @@ bool Reclaimer::IsDense(const Range& deleted) const {
          rows_in_range;
 }
 
+void Reclaimer::Compact(const Range& range) const {
+  if (range.deletes < kRowsWorthCompacting || range.deletes < range.puts) return;
+  if (!IsDense(range)) return;
+  const rocksdb::Slice first(range.first);
+  const rocksdb::Slice last(range.last);
+  // Only a hint: if it fails, ordinary compaction reclaims the rows later.
+  rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(range.table),
+                                             &first, &last)
+      .PermitUncheckedError();
+}
+
 void Reclaimer::Run() {
-  if (waiting_.empty()) return;
-  const std::vector<Range> ready = TakeReady();
-  if (ready.empty()) return;
-  if (PinShowsRowsOf(ready)) pin_ = std::make_unique<RocksDbSnapshot>(database_, nullptr);
-  for (const Range& range : ready) {
-    if (range.deletes < kRowsWorthCompacting || range.deletes < range.puts) continue;
-    if (!IsDense(range)) continue;
-    const rocksdb::Slice first(range.first);
-    const rocksdb::Slice last(range.last);
-    // Only a hint: if it fails, ordinary compaction reclaims the rows later.
-    rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(range.table),
-                                               &first, &last)
-        .PermitUncheckedError();
-  }
+  if (waiting_.empty() && pinned_.empty()) return;
+  const Files files = FilesNow();
+  TakeReady(files);
+  if (pinned_.empty() || !PinIsInTheWay(files)) return;
+  pin_ = std::make_unique<RocksDbSnapshot>(database_, nullptr);
+  for (const Range& range : pinned_) Compact(range);
+  pinned_.clear();
 }
 
 }  // namespace holdfast

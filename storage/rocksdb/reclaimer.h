@@ -6,11 +6,13 @@
 //
 // A snapshot of our own, the *pin*, is older than (nearly) all rows. Without it RocksDB would
 // rewrite every file of new rows once, as soon as all snapshots show it, only to
-// clear sequence numbers. Rows newer than the pin can be dropped in spite of it. Rows that the pin
-// shows can not, so when many of them have been deleted or replaced the pin is taken anew.
+// clear sequence numbers. Rows newer than the pin can be dropped in spite of it; rows that it shows
+// can not. So it is taken anew when the files in which it keeps deleted rows are large beside
+// the files that are then rewritten.
 //
 // Bounds: remembers at most kWaitingMax ranges; of more, the oldest keep their space until
-// something else is deleted beside them.
+// something else is deleted beside them. The pin is taken anew before more than kPinnedMax of them
+// wait for that.
 // Thread-safety: thread-compatible; of the flushing thread.
 
 #ifndef HOLDFAST_STORAGE_ROCKSDB_RECLAIMER_H_
@@ -36,6 +38,7 @@ using TableFiles = std::array<std::vector<BatchFile>, kTableCount>;
 class Reclaimer {
  public:
   static constexpr size_t kWaitingMax = 16384;
+  static constexpr size_t kPinnedMax = 1024;
 
   // `current` is what readers have now; no older snapshot exists.
   Reclaimer(std::shared_ptr<Database> database, std::shared_ptr<const RocksDbSnapshot> current);
@@ -61,14 +64,26 @@ class Reclaimer {
     uint64_t visible_from = 0;  // The first sequence number that shows it.
   };
 
-  std::vector<Range> TakeReady();
-  bool PinShowsRowsOf(const std::vector<Range>& ranges) const;
+  // A table file.
+  struct File {
+    std::string first;
+    std::string last;  // Included.
+    uint64_t bytes = 0;
+    bool pinned = false;  // The pin shows rows of it.
+  };
+  using Files = std::array<std::vector<File>, kTableCount>;
+
+  void TakeReady(const Files& files);
+  Files FilesNow() const;
+  bool PinIsInTheWay(const Files& files) const;
   bool IsDense(const Range& range) const;
+  void Compact(const Range& range) const;
 
   const std::shared_ptr<Database> database_;
   std::deque<std::weak_ptr<const RocksDbSnapshot>> in_use_;  // What readers got, oldest first.
   std::unique_ptr<RocksDbSnapshot> pin_;
-  std::deque<Range> waiting_;  // Rising by visible_from.
+  std::deque<Range> waiting_;  // For snapshots to go; rising by visible_from.
+  std::vector<Range> pinned_;  // For another pin.
 };
 
 }  // namespace holdfast

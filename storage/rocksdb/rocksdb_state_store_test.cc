@@ -438,6 +438,17 @@ TEST(RocksDbStateStore, LeftoversOfAnInterruptedFlushAreRemoved) {
   EXPECT_TRUE(std::filesystem::is_empty(path + "/incoming"));
 }
 
+// Compaction runs beside us: waits until the store has no more than `disk_bytes`, by flushes that
+// change nothing.
+void AwaitReclaimed(StateStore* store, uint64_t disk_bytes) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (store->Stats().disk_bytes > disk_bytes && std::chrono::steady_clock::now() < deadline) {
+    ASSERT_TRUE(store->Flush(DeletesOf(0, 1)).ok());
+    store->Reclaim();
+  }
+  EXPECT_LE(store->Stats().disk_bytes, disk_bytes);
+}
+
 // The tombstone slope: a drained queue must leave neither rows nor files behind.
 TEST(RocksDbStateStore, RepeatedFillAndDrainLeavesNoGarbage) {
   for (const uint32_t shards : {1u, 4u}) {
@@ -451,66 +462,115 @@ TEST(RocksDbStateStore, RepeatedFillAndDrainLeavesNoGarbage) {
       ASSERT_TRUE((*store)->Flush(BatchOf(begin, begin + kRows, shards)).ok());
       EXPECT_EQ(CountRows(**store, Table::kIndex), kRows);
       ASSERT_TRUE((*store)->Flush(DeletesOf(begin, begin + kRows, shards)).ok());
+      (*store)->Reclaim();
       EXPECT_EQ(CountRows(**store, Table::kIndex), 0u);
     }
-    // Compaction runs beside us and goes on: small flushes until it has caught up.
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while ((*store)->Stats().file_count > 40 && std::chrono::steady_clock::now() < deadline) {
-      ASSERT_TRUE((*store)->Flush(DeletesOf(0, 1)).ok());
-    }
+    AwaitReclaimed(store->get(), kRows * 50);
     EXPECT_LE((*store)->Stats().file_count, 40u);
-    EXPECT_LT((*store)->Stats().disk_bytes, kRows * 3 * 50);
     EXPECT_EQ(PressureOf((*store)->Stats()), StatePressure::kNone);
     EXPECT_GT((*store)->Stats().flushed_bytes, 8 * kRows * 3 * 50);
     EXPECT_GT((*store)->Stats().written_bytes, 0u);
   }
 }
 
+class RocksDbStateStoreBacklog : public testing::Test {
+ protected:
+  static constexpr uint64_t kFlushes = 30;
+  static constexpr uint64_t kRows = 8'000;  // Of a flush.
+
+  RocksDbStateStoreBacklog() { Reopen(); }
+
+  void Reopen() {
+    store_.reset();
+    auto store = Open(directory_.path() + "/state");
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+  void Flush(const StateBatch& batch) {
+    ASSERT_TRUE(store_->Flush(batch).ok());
+    store_->Reclaim();
+  }
+  // Rows [0, kFlushes * kRows) of the index.
+  void Fill() {
+    Prng prng(1);
+    for (uint64_t i = 0; i < kFlushes; ++i) {
+      StateBatch batch;
+      for (uint64_t n = i * kRows; n < (i + 1) * kRows; ++n) {
+        std::string value;
+        for (int word = 0; word < 5; ++word) PutFixed64(&value, prng.Next());
+        batch.Put(Table::kIndex, Key(0, n), value);  // Does not compress.
+      }
+      Flush(batch);
+    }
+  }
+  // Adds the deletion of the rows of the fill's flush `i`.
+  static void Delete(uint64_t i, StateBatch* batch) {
+    for (uint64_t n = i * kRows; n < (i + 1) * kRows; ++n) batch->Delete(Table::kIndex, Key(0, n));
+  }
+  void DeleteAll() {
+    for (uint64_t i = 0; i < kFlushes; ++i) {
+      StateBatch batch;
+      Delete(i, &batch);
+      Flush(batch);
+    }
+  }
+
+  ScratchDirectory directory_;
+  std::unique_ptr<StateStore> store_;
+};
+
+// RocksDB rewrote every file once, to clear its sequence numbers.
+TEST_F(RocksDbStateStoreBacklog, NewRowsAreWrittenOnce) {
+  Fill();
+  for (int i = 0; i < 10; ++i) Flush(DeletesOf(0, 1));
+  const StateStats stats = store_->Stats();
+  EXPECT_LT(stats.written_bytes, stats.disk_bytes * 11 / 10);
+}
+
 // The index of a queue that is drained from the front: each flush deletes ready rows at the front
 // of the backlog, and moves a few leases in a set whose keys are behind it. These were one file
 // over all of the backlog once, and every flush had all of it rewritten.
-TEST(RocksDbStateStore, DrainingTheFrontDoesNotRewriteTheBacklog) {
-  constexpr uint64_t kFlushes = 30;
-  constexpr uint64_t kRows = 8'000;
+TEST_F(RocksDbStateStoreBacklog, DrainingTheFrontDoesNotRewriteTheRest) {
   constexpr uint64_t kLeases = 5'000;
   constexpr uint64_t kBehind = uint64_t{1} << 40;
-  ScratchDirectory directory;
-  auto store = Open(directory.path() + "/state");
-  ASSERT_TRUE(store.ok());
-  Prng prng(1);
-  StateBatch batch;
-  for (uint64_t n = 0; n < kFlushes * kRows; ++n) {
-    std::string value;
-    for (int i = 0; i < 5; ++i) PutFixed64(&value, prng.Next());  // Does not compress.
-    batch.Put(Table::kIndex, Key(0, n), value);
-    if (batch.rows(Table::kIndex) < kRows) continue;
-    ASSERT_TRUE((*store)->Flush(batch).ok());
-    batch.Clear();
-  }
-  const uint64_t backlog_bytes = (*store)->Stats().written_bytes;
-  const uint64_t disk = (*store)->Stats().disk_bytes;
+  Fill();
+  const uint64_t before = store_->Stats().written_bytes;
   for (uint64_t i = 0; i < kFlushes; ++i) {
-    for (uint64_t n = i * kRows; n < (i + 1) * kRows; ++n) batch.Delete(Table::kIndex, Key(0, n));
+    StateBatch batch;
+    Delete(i, &batch);
     const uint64_t leases = kBehind + i * kLeases;
     for (uint64_t n = leases - (i > 0 ? kLeases : 0); n < leases; ++n) {
       batch.Delete(Table::kIndex, Key(0, n));
     }
     for (uint64_t n = leases; n < leases + kLeases; ++n) batch.Put(Table::kIndex, Key(0, n), "");
-    ASSERT_TRUE((*store)->Flush(batch).ok());
-    batch.Clear();
-    EXPECT_EQ(CountRows(**store, Table::kIndex), (kFlushes - 1 - i) * kRows + kLeases);
+    Flush(batch);
+    EXPECT_EQ(CountRows(*store_, Table::kIndex), (kFlushes - 1 - i) * kRows + kLeases);
   }
-  // Compaction runs beside us and goes on: small flushes until it has caught up.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while ((*store)->Stats().disk_bytes > backlog_bytes / 8 &&
-         std::chrono::steady_clock::now() < deadline) {
-    ASSERT_TRUE((*store)->Flush(DeletesOf(0, 1)).ok());
-  }
-  EXPECT_LE((*store)->Stats().disk_bytes, backlog_bytes / 8);
-  std::fprintf(stderr, "disk %lu backlog %lu written %lu\n", disk, backlog_bytes,
-               (*store)->Stats().written_bytes);
-  // The deletions are half of this.
-  EXPECT_LT((*store)->Stats().written_bytes - backlog_bytes, backlog_bytes);
+  AwaitReclaimed(store_.get(), before / 8);
+  EXPECT_LT(store_->Stats().written_bytes - before, before / 2) << "of " << before;
+}
+
+TEST_F(RocksDbStateStoreBacklog, RowsFromBeforeAReopenAreReclaimed) {
+  Fill();
+  Reopen();
+  const uint64_t before = store_->Stats().disk_bytes;
+  DeleteAll();
+  AwaitReclaimed(store_.get(), before / 20);
+  EXPECT_EQ(CountRows(*store_, Table::kIndex), 0u);
+}
+
+// Deleted rows were merged while a snapshot from before still showed them, which removes nothing,
+// and never again.
+TEST_F(RocksDbStateStoreBacklog, RowsThatASnapshotShowsAreReclaimedWhenItIsGone) {
+  Fill();
+  const uint64_t before = store_->Stats().disk_bytes;
+  auto snapshot = store_->Snapshot();
+  DeleteAll();
+  EXPECT_EQ(CountRows(*store_, Table::kIndex), 0u);
+  EXPECT_GE(store_->Stats().disk_bytes, before);
+  EXPECT_TRUE(snapshot->Get(Table::kIndex, Key(0, 0))->has_value());
+  snapshot.reset();
+  AwaitReclaimed(store_.get(), before / 20);
 }
 
 TEST(StatePressure, FollowsWhatReadsAndCompactionHaveToBear) {
