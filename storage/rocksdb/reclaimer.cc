@@ -25,7 +25,7 @@ Reclaimer::Reclaimer(std::shared_ptr<Database> database,
                      std::shared_ptr<const RocksDbSnapshot> current)
     : database_(std::move(database)),
       in_use_({current}),
-      pin_(std::make_unique<RocksDbSnapshot>(database_)) {}
+      pin_(std::make_unique<RocksDbSnapshot>(database_, nullptr)) {}
 
 void Reclaimer::Flushed(const TableFiles& files,
                         const std::shared_ptr<const RocksDbSnapshot>& current) {
@@ -44,7 +44,6 @@ void Reclaimer::Flushed(const TableFiles& files,
   while (waiting_.size() > kWaitingMax) waiting_.pop_front();
 }
 
-// The sequence number of the oldest snapshot that a reader has or can get.
 uint64_t Reclaimer::OldestInUse() {
   for (;;) {
     CHECK(!in_use_.empty());  // The store itself has the last.
@@ -153,7 +152,7 @@ void Reclaimer::Run() {
   const Files files = FilesNow();
   TakeReady(files);
   if (pinned_.empty() || !PinIsInTheWay(files)) return;
-  pin_ = std::make_unique<RocksDbSnapshot>(database_);
+  pin_ = std::make_unique<RocksDbSnapshot>(database_, nullptr);
   for (const Range& range : pinned_) Compact(range);
   pinned_.clear();
 }

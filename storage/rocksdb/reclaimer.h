@@ -46,6 +46,9 @@ class Reclaimer {
   // `files` have been added, and `current`, which shows them, is what readers get from now on.
   void Flushed(const TableFiles& files, const std::shared_ptr<const RocksDbSnapshot>& current);
 
+  // The sequence number of the oldest snapshot that a reader has or can get.
+  uint64_t OldestInUse();
+
   // Starts the removal of what nobody can see any more; RocksDB's threads do the work. Cheap if
   // there is nothing.
   void Run();
@@ -70,7 +73,6 @@ class Reclaimer {
   };
   using Files = std::array<std::vector<File>, kTableCount>;
 
-  uint64_t OldestInUse();
   void TakeReady(const Files& files);
   Files FilesNow() const;
   bool PinIsInTheWay(const Files& files) const;
