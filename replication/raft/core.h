@@ -26,10 +26,11 @@
 //     then in order, one call each. Never for a write that failed.
 //  5. A failed write is final for this Core: nothing of it is acknowledged, StopLeading() is
 //     called, and the replica starts anew from what is on disk, or ends.
-//  6. Applies `snapshot`, then `committed`, each exactly once and in order, and calls
-//     OnApplied(last index) then. For each committed kConfiguration entry calls ApplyConfigChange
-//     with its decoded change, in its place in that order, before OnApplied; a change that the
-//     application vetoes is not applied, but OnApplied still covers its index.
+//  6. Applies `committed`, each exactly once and in order, after a `snapshot` that came before, and
+//     calls OnApplied(last index) then. A snapshot is installed when OnWritten is called for it.
+//     For each committed kConfiguration entry calls ApplyConfigChange with its decoded change, in
+//     its place in that order, before OnApplied; a change that the application vetoes is not
+//     applied, but OnApplied still covers its index.
 //  7. Messages may be lost, repeated, delayed and reordered. A message of another group, to
 //     another replica, or from a replica that is no longer who it was (another disk) is not
 //     stepped.
@@ -192,7 +193,7 @@ class Core {
   // REQUIRES: HasReady(); with kTogether, Advance() was called for the one before.
   Ready TakeReady();
   void OnWritten(const WriteToken& write);
-  // Entries up to `applied` are applied. `bytes`: what Ready::committed held up to there.
+  // Entries up to `applied` are applied. (Of a snapshot, OnWritten says that it is installed.)
   void OnApplied(LogIndex applied);
   void Advance();
   // Applies a committed change and returns the configuration from here on. A change that does not
