@@ -89,7 +89,6 @@ void InboundStream::OnReadDone(bool ok) {
   bool greeting = false;
   {
     absl::MutexLock lock(&mutex_);
-    reading_on_ = false;
     if (phase_ == Phase::kClosed) return;
     greeting = phase_ == Phase::kGreeting;
   }
@@ -129,6 +128,7 @@ void InboundStream::Greet() {
     phase_ = Phase::kOpen;
     writing_ = true;
     StartWrite(&writing_buffer_);
+    busy_reading_ = false;
     ReadOnLocked();
   }
   owner->OnGreetingOver();
@@ -142,18 +142,19 @@ void InboundStream::Receive() {
   if (status.ok()) status = HandOn(std::move(records), reading_.Length());
   if (!status.ok()) return Refuse(MalformedRefusal(status));
   absl::MutexLock lock(&mutex_);
+  busy_reading_ = false;
   ReadOnLocked();
 }
 
 void InboundStream::ReadOnLocked() {
   const TransportOptions& options = *environment_.options;
-  if (phase_ == Phase::kClosed || reading_on_) return;
+  if (phase_ == Phase::kClosed || busy_reading_) return;
   if (pending_bytes_ > options.receive_bytes_max ||
       unanswered_ + queue_.records() >= options.forwards_max ||
       queue_.bytes() > options.forward_bytes_max) {
     return;
   }
-  reading_on_ = true;
+  busy_reading_ = true;
   StartRead(&reading_);
 }
 

@@ -115,7 +115,8 @@ class InboundStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
 
   absl::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kGreeting;
-  bool reading_on_ ABSL_GUARDED_BY(mutex_) = false;
+  // A read, or the handling of what was read, is under way.
+  bool busy_reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   size_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // with the loops
   size_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -47,6 +47,8 @@ PeerTransport::~PeerTransport() { Stop(); }
 
 grpc::Service* PeerTransport::service() { return service_.get(); }
 
+void PeerTransport::Start(const std::string& address) { core_->Start(address); }
+
 void PeerTransport::SetPeers(PeerPlaces peers) { core_->SetPeers(std::move(peers)); }
 
 void PeerTransport::Stop() { core_->Stop(); }

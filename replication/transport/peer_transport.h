@@ -13,8 +13,8 @@
 // Everything that waits for a stream goes into one frame; a record with more than 1 MiB travels in
 // pieces between the others. A connection that breaks is reported at once and dialed again
 // after 50 ms..1 s. Each stream starts with a greeting in which either side may refuse the other;
-// a receiver hears the newest stream of each kind of a node only, so that nothing arrives late from an old
-// one.
+// a receiver hears only the newest stream of each kind of a node, so that nothing arrives late from
+// an old one.
 //
 // When a queue is full:      control   drops the oldest message of the same shard and type
 //                            append    drops the new one, and reports its receiver unreachable
@@ -35,10 +35,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/types.h"
 #include "replication/transport/peer_types.h"
@@ -104,7 +104,7 @@ struct PeerLoop {
 };
 
 struct TransportOptions {
-  PeerIdentity self;
+  PeerIdentity self;                  // its address is told to Start
   std::vector<PeerLoop> loops;        // not empty
   std::vector<size_t> loop_of_shard;  // for each shard an index into loops
   uint64_t seed = 0;                  // of the jitter
@@ -139,7 +139,6 @@ struct TransportOptions {
   int64_t greeting_timeout_micros = 2'000'000;
   // A connection over which nothing came for the first is asked for a sign of life, and is broken
   // if none comes within the second; bytes that are not acknowledged for the second break it too.
-  // The first must be over the server's shortest allowed interval between pings (5 s).
   int64_t keepalive_time_micros = 6'000'000;
   int64_t keepalive_timeout_micros = 2'000'000;
 };
@@ -155,9 +154,12 @@ class PeerTransport {
   PeerTransport& operator=(const PeerTransport&) = delete;
 
   // To be registered with the grpc::ServerBuilder of the port that also serves clients. Owned by
-  // this object, which must outlive the server. The server must take messages of 16 MiB. Streams
-  // are taken from then on; who is not among the peers is refused.
+  // this object, which must outlive the server. The server must take messages of 16 MiB, and pings
+  // at intervals shorter than keepalive_time_micros.
   grpc::Service* service();
+  // Takes streams from now on: `address` is where the others reach this node, which may be known
+  // only when the server listens. REQUIRES: called once, before SetPeers.
+  void Start(const std::string& address);
 
   // Whom to dial and to listen to from now on, this node left out. May be called at any time, with
   // any change: a new node is dialed; one that is gone is hung up on, and so is one that must come

@@ -21,7 +21,6 @@ constexpr StreamKind kAll[] = {StreamKind::kControl, StreamKind::kAppend, Stream
 
 void CheckOptions(const TransportOptions& options) {
   CHECK(!options.self.cluster_id.empty());
-  CHECK(!options.self.address.empty());
   CHECK_GT(options.self.node, NodeId());
   CHECK_GT(options.self.replica, ReplicaId());
   CHECK_GT(options.self.incarnation, 0u);
@@ -40,7 +39,9 @@ void CheckOptions(const TransportOptions& options) {
 }  // namespace
 
 TransportCore::TransportCore(TransportOptions options)
-    : options_((CheckOptions(options), std::move(options))), dispatcher_(options_) {}
+    : options_(std::move(options)), dispatcher_(options_) {
+  CheckOptions(options_);
+}
 
 void TransportCore::ForgetStreamsLocked(NodeId node, Changes* changes) {
   for (const StreamKind kind : kAll) {
@@ -56,6 +57,7 @@ TransportCore::Changes TransportCore::TakePlaces(PeerPlaces places) {
   const LinkEnvironment environment = {
       .options = &options_, .dispatcher = &dispatcher_, .dials = &dials_, .streams = streams_};
   absl::MutexLock lock(&mutex_);
+  CHECK(started_);
   if (stopping_) return changes;
   for (const auto& [node, place] : places) {
     const auto old = places_.find(node);
@@ -82,6 +84,14 @@ TransportCore::Changes TransportCore::TakePlaces(PeerPlaces places) {
   }
   places_ = std::move(places);
   return changes;
+}
+
+void TransportCore::Start(const std::string& address) {
+  CHECK(!address.empty());
+  absl::MutexLock lock(&mutex_);
+  CHECK(!started_);
+  options_.self.address = address;
+  started_ = true;
 }
 
 void TransportCore::SetPeers(PeerPlaces places) {
@@ -118,8 +128,9 @@ void TransportCore::Stop() {
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* TransportCore::Accept(
     StreamKind kind) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) {
-    return new RefusedStream({peer::v1::REFUSAL_REASON_STOPPING, "the node is about to stop"});
+  if (!started_ || stopping_) {
+    return new RefusedStream(
+        {peer::v1::REFUSAL_REASON_STOPPING, "the node is about to start, or to stop"});
   }
   if (strangers_ >= options_.strangers_max) {
     return new RefusedStream({peer::v1::REFUSAL_REASON_TOO_MANY_STREAMS,
@@ -150,17 +161,18 @@ std::optional<Refusal> TransportCore::Admit(const peer::v1::Hello& hello, Stream
     if (auto refusal = CheckHello(hello, options_.self, known)) return refusal;
     Slot& slot = slots_[{node, kind}];
     const uint64_t incarnation = hello.identity().incarnation();
-    if (slot.replica == replica && std::tie(incarnation, hello.epoch()) <=
-                                       std::tie(slot.incarnation, slot.epoch)) {
+    const uint64_t epoch = hello.epoch();
+    if (slot.replica == replica &&
+        std::tie(incarnation, epoch) <= std::tie(slot.incarnation, slot.epoch)) {
       return Refusal{peer::v1::REFUSAL_REASON_STALE_CONNECTION,
                      absl::StrCat("node ", node.value(), " has dialed again since (start ",
                                   slot.incarnation, ", connection ", slot.epoch,
-                                  "; this is start ", incarnation, ", connection ", hello.epoch(),
+                                  "; this is start ", incarnation, ", connection ", epoch,
                                   "): if this goes on, its data directory was copied or set back, "
                                   "and two nodes must not run with one")};
     }
     old = slot.stream.lock();
-    slot = {replica, incarnation, hello.epoch(), stream};
+    slot = {replica, incarnation, epoch, stream};
   }
   if (old != nullptr) {
     old->Close(ToStatus({peer::v1::REFUSAL_REASON_STALE_CONNECTION,

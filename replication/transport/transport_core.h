@@ -35,6 +35,7 @@ class TransportCore final : public InboundOwner,
  public:
   explicit TransportCore(TransportOptions options);
 
+  void Start(const std::string& address);
   void SetPeers(PeerPlaces places);
   void Stop();
   // A stream that somebody has begun to dial.
@@ -72,7 +73,7 @@ class TransportCore final : public InboundOwner,
   Changes TakePlaces(PeerPlaces places);
   void ForgetStreamsLocked(NodeId node, Changes* changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const TransportOptions options_;
+  TransportOptions options_;  // unchanged after Start, before which nobody reads the address
   Dispatcher dispatcher_;
   std::atomic<uint64_t> dials_ = 0;
   const std::shared_ptr<StreamCount> streams_ = std::make_shared<StreamCount>();
@@ -80,6 +81,7 @@ class TransportCore final : public InboundOwner,
   absl::Mutex set_peers_mutex_;  // one SetPeers or Stop at a time
 
   mutable absl::Mutex mutex_;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   PeerPlaces places_ ABSL_GUARDED_BY(mutex_);
   std::map<NodeId, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);
