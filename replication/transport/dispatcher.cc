@@ -29,7 +29,7 @@ void Dispatcher::Messages(NodeId from, std::vector<PeerEnvelope> messages, const
       continue;
     }
     const auto pending = control_pending_[i];
-    if (pending->load(std::memory_order_relaxed) + count > control_pending_max_) continue;
+    if (pending->load(std::memory_order_relaxed) >= control_pending_max_) continue;
     pending->fetch_add(count, std::memory_order_relaxed);
     loops_[i].executor->Post(
         [handler, from, pending, count, batch = std::move(by_loop[i])]() mutable {

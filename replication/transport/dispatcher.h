@@ -1,7 +1,7 @@
 // Hands what comes from other nodes to the loops that own the shards.
 //
-// Bounds: messages without a credit wait at most `control_pending_max` to a loop; everything else
-// is bounded by whoever gives the credit. Thread-safety: thread-safe. Ownership: the loops outlive
+// Bounds: at a loop at which control_pending_max messages without a credit wait, more are dropped;
+// everything else is bounded by whoever gives the credit. Thread-safety: thread-safe. Ownership: the loops outlive
 // every task posted to them.
 
 #ifndef HOLDFAST_REPLICATION_TRANSPORT_DISPATCHER_H_

@@ -69,24 +69,25 @@ std::optional<Refusal> CheckDisk(const Identity& speaker, const PeerPlace& known
                    speaker.node_id(), ") and add it again (holdfast cluster add, then --join)")};
 }
 
-std::optional<Refusal> CheckVersions(const Hello& hello, const PeerIdentity& self) {
+std::optional<Refusal> CheckVersions(const Hello& hello, const PeerIdentity& self,
+                                     const ProtocolVersions& ours) {
   const uint64_t dialer = hello.identity().node_id();
-  const std::string ours = absl::StrCat(" of the protocol between nodes, node ", self.node.value(),
-                                        " versions ", kProtocolVersionMin, " to ",
-                                        kProtocolVersion, ": update node ");
+  const std::string against =
+      absl::StrCat(" of the protocol between nodes, node ", self.node.value(), " versions ",
+                   ours.oldest, " to ", ours.newest, ": update node ");
   if (hello.protocol_version() == 0 || hello.protocol_version_min() == 0 ||
       hello.protocol_version_min() > hello.protocol_version()) {
     return Refusal{peer::v1::REFUSAL_REASON_MALFORMED, "the greeting has no version"};
   }
-  if (hello.protocol_version() < kProtocolVersionMin) {
+  if (hello.protocol_version() < ours.oldest) {
     return Refusal{peer::v1::REFUSAL_REASON_VERSION_TOO_OLD,
                    absl::StrCat("node ", dialer, " speaks versions up to ",
-                                hello.protocol_version(), ours, dialer)};
+                                hello.protocol_version(), against, dialer)};
   }
-  if (hello.protocol_version_min() > kProtocolVersion) {
+  if (hello.protocol_version_min() > ours.newest) {
     return Refusal{peer::v1::REFUSAL_REASON_VERSION_TOO_NEW,
                    absl::StrCat("node ", dialer, " speaks versions from ",
-                                hello.protocol_version_min(), ours, self.node.value())};
+                                hello.protocol_version_min(), against, self.node.value())};
   }
   return std::nullopt;
 }
@@ -95,8 +96,8 @@ std::optional<Refusal> CheckVersions(const Hello& hello, const PeerIdentity& sel
 
 Hello MakeHello(const PeerIdentity& self, NodeId to, uint64_t epoch) {
   Hello hello;
-  hello.set_protocol_version(kProtocolVersion);
-  hello.set_protocol_version_min(kProtocolVersionMin);
+  hello.set_protocol_version(ProtocolVersions().newest);
+  hello.set_protocol_version_min(ProtocolVersions().oldest);
   Fill(self, hello.mutable_identity());
   hello.set_to_node_id(to.value());
   hello.set_epoch(epoch);
@@ -105,16 +106,16 @@ Hello MakeHello(const PeerIdentity& self, NodeId to, uint64_t epoch) {
 
 Welcome MakeWelcome(const PeerIdentity& self, const Hello& hello) {
   Welcome welcome;
-  welcome.set_protocol_version(std::min(hello.protocol_version(), kProtocolVersion));
+  welcome.set_protocol_version(std::min(hello.protocol_version(), ProtocolVersions().newest));
   Fill(self, welcome.mutable_identity());
   return welcome;
 }
 
 std::optional<Refusal> CheckHello(const Hello& hello, const PeerIdentity& self,
-                                  const PeerPlace* known) {
+                                  const PeerPlace* known, const ProtocolVersions& ours) {
   const Identity& dialer = hello.identity();
   // Before anything that another version might say in another way.
-  if (auto refusal = CheckVersions(hello, self)) return refusal;
+  if (auto refusal = CheckVersions(hello, self, ours)) return refusal;
   if (!IsComplete(dialer) || hello.to_node_id() == 0 || hello.epoch() == 0) {
     return Refusal{peer::v1::REFUSAL_REASON_MALFORMED, "the greeting leaves out a required field"};
   }
@@ -153,8 +154,8 @@ std::optional<Refusal> CheckWelcome(const Welcome& welcome, const PeerIdentity& 
   if (!IsComplete(acceptor)) {
     return Refusal{peer::v1::REFUSAL_REASON_MALFORMED, "the answer leaves out a required field"};
   }
-  if (welcome.protocol_version() < kProtocolVersionMin ||
-      welcome.protocol_version() > kProtocolVersion) {
+  if (welcome.protocol_version() < ProtocolVersions().oldest ||
+      welcome.protocol_version() > ProtocolVersions().newest) {
     return Refusal{peer::v1::REFUSAL_REASON_MALFORMED,
                    absl::StrCat("node ", to.value(), " chose version ", welcome.protocol_version(),
                                 " of the protocol between nodes, which was not offered")};

@@ -17,8 +17,10 @@
 namespace holdfast {
 
 // The versions of the contract that this build speaks.
-inline constexpr uint32_t kProtocolVersion = 1;
-inline constexpr uint32_t kProtocolVersionMin = 1;
+struct ProtocolVersions {
+  uint32_t newest = 1;
+  uint32_t oldest = 1;
+};
 
 // Why a stream is refused or ended, in words for an operator: what is wrong, and what to do.
 struct Refusal {
@@ -32,7 +34,7 @@ peer::v1::Welcome MakeWelcome(const PeerIdentity& self, const peer::v1::Hello& h
 // Whether the dialer of `hello` may speak to `self`, which knows it as `known` (nullptr: not at
 // all). nullopt: yes.
 std::optional<Refusal> CheckHello(const peer::v1::Hello& hello, const PeerIdentity& self,
-                                  const PeerPlace* known);
+                                  const PeerPlace* known, const ProtocolVersions& ours = {});
 // Whether `self`, who dialed `known` as node `to`, may speak to the one who answered.
 std::optional<Refusal> CheckWelcome(const peer::v1::Welcome& welcome, const PeerIdentity& self,
                                     NodeId to, const PeerPlace& known);

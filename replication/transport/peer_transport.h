@@ -109,8 +109,8 @@ struct TransportOptions {
   std::vector<size_t> loop_of_shard;  // for each shard an index into loops
   uint64_t seed = 0;                  // of the jitter
 
-  // Queues, each for one peer. Bytes as in Record::size_bytes; one record larger than the bound is
-  // taken when nothing else waits.
+  // Queues, each for one peer. Bytes of what waits (Record::size_bytes), besides one record that is
+  // on its way in pieces; a record larger than the bound is taken when nothing else waits.
   size_t control_messages_max = 4096;
   size_t control_bytes_max = 4 << 20;
   size_t append_messages_max = 16'384;

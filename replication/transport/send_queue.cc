@@ -65,7 +65,7 @@ bool SendQueue::Push(Record&& record) {
   CHECK_LE(record.parts.size(), kRecordPartsMax);
   const size_t bytes = record.size_bytes();
   if (records_ >= limits_.records_max) return false;
-  if (records_ > 0 && bytes_ + bytes > limits_.bytes_max) return false;
+  if (bytes_ > 0 && bytes_ + bytes > limits_.bytes_max) return false;
   Lane& lane = lanes_[record.shard.value()];
   if (lane.records.empty()) turns_.push_back(record.shard.value());
   const size_t part_bytes = record.part_bytes();
@@ -98,7 +98,6 @@ void SendQueue::PopFront(uint32_t index) {
   // A lane that is never empty does not grow for ever: what has left is cut off now and then.
   constexpr size_t kLeftMax = 256;
   Lane& lane = lanes_[index];
-  bytes_ -= Front(index).size_bytes;
   --records_;
   lane.records[lane.begin] = Waiting();
   ++lane.begin;
@@ -119,7 +118,10 @@ void SendQueue::PackWhole(FrameBuilder* builder) {
     const uint32_t index = turns_.front();
     const Waiting& front = Front(index);
     if (front.part_bytes > limits_.frame_bytes_max) {
-      if (!begun_) begun_ = Begun{.lane = index, .rest = front.part_bytes};
+      if (!begun_) {
+        begun_ = Begun{.lane = index, .rest = front.part_bytes};
+        bytes_ -= front.size_bytes;
+      }
       turns_.pop_front();
       turns_.push_back(index);
       ++stood_back;
@@ -130,6 +132,7 @@ void SendQueue::PackWhole(FrameBuilder* builder) {
       return;
     }
     builder->AddWhole(front.record);
+    bytes_ -= front.size_bytes;
     PopFront(index);
     turns_.pop_front();
     if (!lanes_[index].records.empty()) turns_.push_back(index);

@@ -7,7 +7,8 @@
 //
 // Invariants: records of one shard leave in the order of Push; at most one record is in pieces at
 // a time.
-// Bounds: records_max and bytes_max; a record that is larger than bytes_max is taken alone.
+// Bounds: records_max, and bytes_max of records that are not begun; a record that is larger than
+// that is taken when nothing else waits.
 // Thread-safety: thread-compatible. Ownership: owns the records; shares their parts.
 
 #ifndef HOLDFAST_REPLICATION_TRANSPORT_SEND_QUEUE_H_
@@ -49,7 +50,7 @@ class SendQueue {
   const Limits& limits() const { return limits_; }
   bool empty() const { return records_ == 0; }
   size_t records() const { return records_; }
-  // Of the records that wait; one that is begun counts whole.
+  // Of the records that wait; one that is begun does not count any more.
   size_t bytes() const { return bytes_; }
 
  private:
