@@ -41,6 +41,7 @@ class StuckNode final : public peer::v1::Peer::Service {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(this);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
     server_ = builder.BuildAndStart();
     self_.address = absl::StrCat("127.0.0.1:", port);
   }
@@ -210,9 +211,10 @@ TEST_F(AgainstAStuckNode, SnapshotsHaveToWaitUntilThereIsRoom) {
   EXPECT_EQ(send(), SnapshotSend::kWait);  // Not connected yet.
   ASSERT_TRUE(node_.Await([](const Told& told) { return told.stream_events.size() == 1; }));
   uint64_t sent = 0;
+  size_t events = 0;
   // Room comes while buffers on the way fill up; in the end there is none.
   for (bool waiting = false; !waiting && sent < kFlood;) {
-    const size_t events = node_.With([](const Told& told) { return told.stream_events.size(); });
+    events = node_.With([](const Told& told) { return told.stream_events.size(); });
     if (send() == SnapshotSend::kQueued) {
       ++sent;
       continue;
@@ -223,7 +225,6 @@ TEST_F(AgainstAStuckNode, SnapshotsHaveToWaitUntilThereIsRoom) {
     waiting = node_.With([&](const Told& told) { return told.stream_events.size() == events; });
   }
   ExpectTheOtherIsReached();
-  const size_t events = node_.With([](const Told& told) { return told.stream_events.size(); });
   stuck_.GoOn();
   ASSERT_TRUE(
       node_.Await([&](const Told& told) { return told.stream_events.size() > events; }));

@@ -87,8 +87,14 @@ void Peer::Send(const std::vector<PeerEnvelope>& messages) {
   }
   if (!control.empty()) link(StreamKind::kControl)->Send(&control);
   if (appends.empty()) return;
-  link(StreamKind::kAppend)->Send(&appends);
+  if (AppendsMayGo(appends.size())) link(StreamKind::kAppend)->Send(&appends);
   if (!appends.empty()) TellUnreachable(messages, appends);
+}
+
+bool Peer::AppendsMayGo(size_t count) {
+  absl::MutexLock lock(&mutex_);
+  if (!told_up_) dropped_while_down_ += count;
+  return told_up_;
 }
 
 void Peer::TellUnreachable(const std::vector<PeerEnvelope>& messages,
@@ -275,13 +281,14 @@ PeerStatus Peer::Status() const {
     status.replica = replica_;
     status.up = told_up_;
     status.problem = problem_;
+    status.dropped_appends = dropped_while_down_;
   }
   for (const StreamKind kind : kAll) {
     const OutboundLink::Traffic traffic = link(kind)->traffic();
     status.sent_frames += traffic.frames;
     status.sent_bytes += traffic.bytes;
     if (kind == StreamKind::kControl) status.dropped_control = traffic.dropped;
-    if (kind == StreamKind::kAppend) status.dropped_appends = traffic.dropped;
+    if (kind == StreamKind::kAppend) status.dropped_appends += traffic.dropped;
   }
   return status;
 }

@@ -60,6 +60,9 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
                              Credit credit) override;
   void OnLinkRoom(StreamKind kind, DialNumber dial) override;
 
+  // Only while it is told to be up: otherwise appends that a break of one link does not lose could
+  // be lost with the next one, untold.
+  bool AppendsMayGo(size_t count);
   void TellUnreachable(const std::vector<PeerEnvelope>& messages,
                        const std::vector<Record>& dropped);
   void TellDownLocked(StreamKind kind, const LinkEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -80,6 +83,7 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
   std::array<DialNumber, kStreamKinds> up_ ABSL_GUARDED_BY(mutex_);     // 0: not up
   std::array<DialNumber, kStreamKinds> ended_ ABSL_GUARDED_BY(mutex_);  // the last that ended
   bool told_up_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t dropped_while_down_ ABSL_GUARDED_BY(mutex_) = 0;
   ReplicaId replica_ ABSL_GUARDED_BY(mutex_);
   std::string problem_ ABSL_GUARDED_BY(mutex_) = "not connected yet";
   std::string told_refusal_ ABSL_GUARDED_BY(mutex_);  // since it was last up

@@ -84,7 +84,8 @@ TEST_F(TwoNodes, MessagesArriveWholeInOrderAndOnTheirShardsLoop) {
       last[{envelope.shard, message.type}] = number;
       if (message.type == raft::MessageType::kAppend) {
         ASSERT_EQ(message.entries.size(), 1u);
-        EXPECT_EQ(*message.entries[0].data, std::string(number * 100, static_cast<char>('a' + number % 26)));
+        EXPECT_EQ(*message.entries[0].data,
+                  std::string(number * 100, static_cast<char>('a' + number % 26)));
       }
     }
   });
@@ -198,6 +199,29 @@ TEST_F(TwoNodes, ABrokenConnectionIsToldAtOnceAndMended) {
   ASSERT_TRUE(b_->AwaitMessages(1));
   b_->With([](const Told& told) {
     EXPECT_EQ(told.messages[0].second.message.commit, LogIndex(3));
+  });
+}
+
+TEST_F(TwoNodes, APeerWithANewAddressIsDialedThere) {
+  std::string moved = b_->address();
+  moved.replace(0, moved.find(':'), "localhost");
+  a_->transport()->SetPeers({{b_->id(), {moved, b_->replica()}}});
+  ASSERT_TRUE(a_->AwaitChange(b_->id(), PeerChange::Kind::kDown));
+  ASSERT_TRUE(a_->AwaitUp(b_->id(), 2));
+  EXPECT_EQ(a_->transport()->Status()[0].address, moved);
+  SendFromA(Heartbeat(*a_, *b_, kOdd, 1));
+  EXPECT_TRUE(b_->AwaitMessages(1));
+}
+
+TEST_F(TwoNodes, TheSamePeersAgainChangeNothing) {
+  Connect({a_.get(), b_.get()});
+  SendFromA(Append(*a_, *b_, kOdd, 1, 10));
+  ASSERT_TRUE(b_->AwaitMessages(1));
+  a_->With([](const Told& told) {
+    EXPECT_EQ(told.changes.back().kind, PeerChange::Kind::kUp);
+    for (const PeerChange& change : told.changes) {
+      EXPECT_NE(change.kind, PeerChange::Kind::kDown);
+    }
   });
 }
 

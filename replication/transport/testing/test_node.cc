@@ -89,11 +89,13 @@ class TestNode::Handler final : public PeerHandler {
   const size_t loop_;
 };
 
-TestNode::TestNode(TransportOptions options) : options_(std::move(options)) {
+TestNode::TestNode(TransportOptions options, PeerHandler* instead)
+    : options_(std::move(options)) {
   for (size_t i = 0; i < 2; ++i) {
     handlers_.push_back(std::make_unique<Handler>(this, i));
     loops_.push_back(std::make_unique<ThreadExecutor>());
-    options_.loops.push_back({loops_[i].get(), handlers_[i].get()});
+    PeerHandler* handler = instead != nullptr ? instead : handlers_[i].get();
+    options_.loops.push_back({loops_[i].get(), handler});
   }
   for (uint32_t shard = 0; shard < options_.self.shards; ++shard) {
     options_.loop_of_shard.push_back(shard % 2);

@@ -50,7 +50,8 @@ class TestNode {
 
   // Listens, and stops with an empty set of peers. Requests are echoed, but for "keep", whose reply
   // is kept.
-  explicit TestNode(TransportOptions options);
+  // `instead`: is told everything in place of the record.
+  explicit TestNode(TransportOptions options, PeerHandler* instead = nullptr);
   ~TestNode();
 
   PeerTransport* transport() { return transport_.get(); }
@@ -73,7 +74,9 @@ class TestNode {
     absl::MutexLock lock(&mutex_);
     return function(told_);
   }
-  bool AwaitUp(NodeId peer, size_t times = 1) { return AwaitChange(peer, PeerChange::Kind::kUp, times); }
+  bool AwaitUp(NodeId peer, size_t times = 1) {
+    return AwaitChange(peer, PeerChange::Kind::kUp, times);
+  }
   bool AwaitChange(NodeId peer, PeerChange::Kind kind, size_t times = 1);
   bool AwaitMessages(size_t count);
 
