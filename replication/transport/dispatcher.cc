@@ -67,8 +67,7 @@ void Dispatcher::SnapshotPartCame(NodeId from, SnapshotPart part, Credit credit)
   });
 }
 
-void Dispatcher::SnapshotAnswerCame(NodeId from, ShardId shard, std::string answer,
-                                    Credit credit) {
+void Dispatcher::SnapshotAnswerCame(NodeId from, ShardId shard, std::string answer, Credit credit) {
   Run(shard, [handler = loops_[LoopOf(shard)].handler, from, shard, answer = std::move(answer),
               credit = std::move(credit)]() mutable {
     handler->OnSnapshotAnswer(from, shard, std::move(answer));
@@ -77,9 +76,8 @@ void Dispatcher::SnapshotAnswerCame(NodeId from, ShardId shard, std::string answ
 
 void Dispatcher::SnapshotStreamChanged(NodeId to, SnapshotStream event) {
   for (const PeerLoop& loop : loops_) {
-    loop.executor->Post([handler = loop.handler, to, event] {
-      handler->OnSnapshotStream(to, event);
-    });
+    loop.executor->Post(
+        [handler = loop.handler, to, event] { handler->OnSnapshotStream(to, event); });
   }
 }
 
@@ -90,9 +88,8 @@ void Dispatcher::Run(ShardId shard, Task task) {
 void Dispatcher::After(int64_t micros, Task task) {
   Executor* executor = loops_[0].executor;
   const int64_t at = executor->MonotonicMicros() + micros;
-  executor->Post([executor, at, task = std::move(task)]() mutable {
-    executor->RunAt(at, std::move(task));
-  });
+  executor->Post(
+      [executor, at, task = std::move(task)]() mutable { executor->RunAt(at, std::move(task)); });
 }
 
 }  // namespace holdfast

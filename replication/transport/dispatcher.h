@@ -1,8 +1,8 @@
 // Hands what comes from other nodes to the loops that own the shards.
 //
 // Bounds: at a loop at which control_pending_max messages without a credit wait, more are dropped;
-// everything else is bounded by whoever gives the credit. Thread-safety: thread-safe. Ownership: the loops outlive
-// every task posted to them.
+// everything else is bounded by whoever gives the credit. Thread-safety: thread-safe. Ownership:
+// the loops outlive every task posted to them.
 
 #ifndef HOLDFAST_REPLICATION_TRANSPORT_DISPATCHER_H_
 #define HOLDFAST_REPLICATION_TRANSPORT_DISPATCHER_H_
@@ -44,7 +44,6 @@ class Dispatcher {
   void After(int64_t micros, Task task);
 
  private:
-
   size_t LoopOf(ShardId shard) const { return loop_of_shard_[shard.value()]; }
 
   const std::vector<PeerLoop> loops_;

@@ -9,8 +9,8 @@ namespace holdfast {
 
 void AppendRecordHead(const Record& record, RecordForm form, size_t piece_bytes,
                       std::string* heads) {
-  PutFixed8(heads, static_cast<uint8_t>(static_cast<uint8_t>(record.kind) |
-                                        static_cast<uint8_t>(form)));
+  PutFixed8(heads,
+            static_cast<uint8_t>(static_cast<uint8_t>(record.kind) | static_cast<uint8_t>(form)));
   if (form != RecordForm::kFurtherPiece) {
     PutVarint(heads, record.shard.value());
     PutBytes(heads, record.header);

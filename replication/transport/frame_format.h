@@ -24,7 +24,8 @@ inline constexpr uint8_t kRecordFormMask = 0xe0;
 
 // Appends what goes into a frame's head for `record`. `piece_bytes`: how many bytes of its parts
 // are in the frame; not used by kWhole.
-void AppendRecordHead(const Record& record, RecordForm form, size_t piece_bytes, std::string* heads);
+void AppendRecordHead(const Record& record, RecordForm form, size_t piece_bytes,
+                      std::string* heads);
 
 // The frame up to its body: checksum, length of `heads`, `heads`.
 std::string FrameHead(const std::string& heads, const std::vector<ByteRange>& body);

@@ -37,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   bytes.remove_prefix(1);
   holdfast::FrameReader reader({.shards = 16, .record_bytes_max = 1 << 16});
   std::vector<holdfast::Record> records;
-  for (std::string_view frame : {bytes.substr(0, first), bytes.substr(std::min(first, bytes.size()))}) {
+  for (std::string_view frame :
+       {bytes.substr(0, first), bytes.substr(std::min(first, bytes.size()))}) {
     // In two pieces, as it may come from the network.
     const std::string_view pieces[] = {frame.substr(0, frame.size() / 2),
                                        frame.substr(frame.size() / 2)};

@@ -70,8 +70,8 @@ class FrameReader {
   };
   // A record's head in this frame.
   struct Head {
-    Incoming incoming;           // kWhole, kFirstPiece
-    size_t bytes_here = 0;       // of its parts, in this frame
+    Incoming incoming;      // kWhole, kFirstPiece
+    size_t bytes_here = 0;  // of its parts, in this frame
     uint8_t form = 0;
     uint8_t kind = 0;
   };

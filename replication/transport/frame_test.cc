@@ -130,7 +130,8 @@ TEST(SendQueue, ALargeRecordMovesOnUnderAFloodOfSmallOnes) {
 
 TEST(SendQueue, IsFullByRecordsAndByBytesButTakesOneLargeRecordAlone) {
   SendQueue queue(
-      {.bytes_max = 1000, .records_max = 3, .frame_bytes_max = 1000, .piece_bytes_min = 100}, kShards);
+      {.bytes_max = 1000, .records_max = 3, .frame_bytes_max = 1000, .piece_bytes_min = 100},
+      kShards);
   EXPECT_TRUE(queue.Push(MakeRecord(0, "large", {Bytes(5000, 'l')})));
   Record second = MakeRecord(1, "second", {Bytes(5, 'x')});
   EXPECT_FALSE(queue.Push(std::move(second)));
@@ -184,9 +185,9 @@ TEST(Frames, AnyRecordsComeOutAsTheyWentIn) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Prng prng(seed);
-    SendQueue queue({.frame_bytes_max = prng.Between(200, 20'000),
-                     .piece_bytes_min = prng.Between(1, 200)},
-                    kShards);
+    SendQueue queue(
+        {.frame_bytes_max = prng.Between(200, 20'000), .piece_bytes_min = prng.Between(1, 200)},
+        kShards);
     FrameReader reader(kReaderLimits);
     std::map<ShardId, std::vector<std::string>> in;
     std::map<ShardId, std::vector<std::string>> out;
@@ -197,7 +198,8 @@ TEST(Frames, AnyRecordsComeOutAsTheyWentIn) {
                                    "record " + std::to_string(step));
         for (uint64_t parts = prng.Below(4); parts > 0; --parts) {
           const uint64_t size = prng.Below(prng.Chance(1, 5) ? 30'000 : 3000);
-          record.parts.push_back(Bytes(prng.Chance(1, 4) ? 0 : size, static_cast<char>('a' + step % 26)));
+          record.parts.push_back(
+              Bytes(prng.Chance(1, 4) ? 0 : size, static_cast<char>('a' + step % 26)));
         }
         in[record.shard].push_back(Describe(record));
         ASSERT_TRUE(queue.Push(std::move(record)));
@@ -263,14 +265,18 @@ TEST(Frames, WhatIsNotAFrameIsRefusedAndNothingComesOut) {
       {"an unknown kind", FrameOf(unknown_kind, "sss")},
       {"an unknown form", FrameOf(unknown_form, "sss")},
       {"a head cut off", FrameOf(whole.substr(0, whole.size() - 1), "sss")},
-      {"a shard that does not exist", FrameOf(HeadOf(MakeRecord(kShards, "x"), RecordForm::kWhole), "")},
+      {"a shard that does not exist",
+       FrameOf(HeadOf(MakeRecord(kShards, "x"), RecordForm::kWhole), "")},
       {"a part over the bound", FrameOf(huge_part, "")},
       {"more parts than bytes", FrameOf(std::string("\x01\x01\x00\x7f", 4), "")},
       {"a further piece first", FrameOf(further, "llllll")},
       {"a second beginning", FrameOf(first + first, "llllllll")},
       {"a piece of nothing", FrameOf(HeadOf(large, RecordForm::kFirstPiece, 0), "")},
-      {"a piece too large", FrameOf(first + HeadOf(large, RecordForm::kFurtherPiece, 7), std::string(11, 'l'))},
-      {"a piece of another kind", FrameOf(first + HeadOf(of_another_kind, RecordForm::kFurtherPiece, 6), std::string(10, 'l'))},
+      {"a piece too large",
+       FrameOf(first + HeadOf(large, RecordForm::kFurtherPiece, 7), std::string(11, 'l'))},
+      {"a piece of another kind",
+       FrameOf(first + HeadOf(of_another_kind, RecordForm::kFurtherPiece, 6),
+               std::string(10, 'l'))},
       {"a good record and then a bad one", FrameOf(whole + further, "sssllllll")},
   };
   for (const auto& test : cases) {

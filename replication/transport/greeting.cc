@@ -38,18 +38,18 @@ bool IsComplete(const Identity& identity) {
 std::optional<Refusal> CheckCluster(const Identity& speaker, const PeerIdentity& self) {
   const std::string who = absl::StrCat("node ", speaker.node_id(), " at ", speaker.address());
   if (speaker.cluster_id() != self.cluster_id) {
-    return Refusal{peer::v1::REFUSAL_REASON_WRONG_CLUSTER,
-                   absl::StrCat(who, " is of cluster ", speaker.cluster_id(), ", node ",
-                                self.node.value(), " at ", self.address, " of cluster ",
-                                self.cluster_id,
-                                ": correct the address that leads to the wrong one, or, to move a "
-                                "node to this cluster, start it with an empty --data-dir and "
-                                "--join")};
+    return Refusal{
+        peer::v1::REFUSAL_REASON_WRONG_CLUSTER,
+        absl::StrCat(who, " is of cluster ", speaker.cluster_id(), ", node ", self.node.value(),
+                     " at ", self.address, " of cluster ", self.cluster_id,
+                     ": correct the address that leads to the wrong one, or, to move a "
+                     "node to this cluster, start it with an empty --data-dir and "
+                     "--join")};
   }
   if (speaker.shards() != self.shards) {
     return Refusal{peer::v1::REFUSAL_REASON_WRONG_SHARDS,
-                   absl::StrCat(who, " has ", speaker.shards(), " shards, node ",
-                                self.node.value(), " has ", self.shards,
+                   absl::StrCat(who, " has ", speaker.shards(), " shards, node ", self.node.value(),
+                                " has ", self.shards,
                                 ": the number is fixed when a cluster is made; start the node that "
                                 "is wrong with an empty --data-dir and --join")};
   }
@@ -128,22 +128,22 @@ std::optional<Refusal> CheckHello(const Hello& hello, const PeerIdentity& self,
                                 " (holdfast cluster status shows what is known)")};
   }
   if (known == nullptr) {
-    return Refusal{peer::v1::REFUSAL_REASON_NOT_A_MEMBER,
-                   absl::StrCat("node ", dialer.node_id(), " at ", dialer.address(),
-                                " is not a member of this cluster as far as node ",
-                                self.node.value(),
-                                " knows: add it (holdfast cluster add); if it was removed, stop "
-                                "it")};
+    return Refusal{
+        peer::v1::REFUSAL_REASON_NOT_A_MEMBER,
+        absl::StrCat("node ", dialer.node_id(), " at ", dialer.address(),
+                     " is not a member of this cluster as far as node ", self.node.value(),
+                     " knows: add it (holdfast cluster add); if it was removed, stop "
+                     "it")};
   }
   if (auto refusal = CheckDisk(dialer, *known)) return refusal;
   if (dialer.address() != known->address) {
-    return Refusal{peer::v1::REFUSAL_REASON_WRONG_ADDRESS,
-                   absl::StrCat("node ", dialer.node_id(), " says that it is at ", dialer.address(),
-                                ", but the cluster knows it at ", known->address,
-                                ": if it has moved, tell the cluster (holdfast cluster add ",
-                                dialer.node_id(), "=", dialer.address(),
-                                "); if not, start it with --advertise ", known->address,
-                                ", and see that no second node runs under its id")};
+    return Refusal{
+        peer::v1::REFUSAL_REASON_WRONG_ADDRESS,
+        absl::StrCat("node ", dialer.node_id(), " says that it is at ", dialer.address(),
+                     ", but the cluster knows it at ", known->address,
+                     ": if it has moved, tell the cluster (holdfast cluster add ", dialer.node_id(),
+                     "=", dialer.address(), "); if not, start it with --advertise ", known->address,
+                     ", and see that no second node runs under its id")};
   }
   return std::nullopt;
 }

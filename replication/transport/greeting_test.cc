@@ -65,8 +65,7 @@ const HelloCase kHelloCases[] = {
      peer::v1::REFUSAL_REASON_MALFORMED, grpc::StatusCode::INVALID_ARGUMENT, "required field", ""},
     {"no epoch", [](Hello* hello) { hello->clear_epoch(); }, peer::v1::REFUSAL_REASON_MALFORMED,
      grpc::StatusCode::INVALID_ARGUMENT, "required field", ""},
-    {"wrong cluster",
-     [](Hello* hello) { hello->mutable_identity()->set_cluster_id(kOther); },
+    {"wrong cluster", [](Hello* hello) { hello->mutable_identity()->set_cluster_id(kOther); },
      peer::v1::REFUSAL_REASON_WRONG_CLUSTER, grpc::StatusCode::FAILED_PRECONDITION, kOther,
      "--join"},
     {"wrong S", [](Hello* hello) { hello->mutable_identity()->set_shards(16); },
@@ -76,13 +75,12 @@ const HelloCase kHelloCases[] = {
      peer::v1::REFUSAL_REASON_WRONG_NODE, grpc::StatusCode::FAILED_PRECONDITION,
      "dialed node 3 and reached node 1", "correct the address of node 3"},
     {"no member", [](Hello* hello) { hello->mutable_identity()->set_node_id(9); },
-     peer::v1::REFUSAL_REASON_NOT_A_MEMBER, grpc::StatusCode::FAILED_PRECONDITION,
-     "node 9", "holdfast cluster add"},
+     peer::v1::REFUSAL_REASON_NOT_A_MEMBER, grpc::StatusCode::FAILED_PRECONDITION, "node 9",
+     "holdfast cluster add"},
     {"replaced disk", [](Hello* hello) { hello->mutable_identity()->set_disk_id(77); },
      peer::v1::REFUSAL_REASON_REPLACED_DISK, grpc::StatusCode::FAILED_PRECONDITION,
      "disk 000000000000004d", "holdfast cluster remove 2"},
-    {"another address",
-     [](Hello* hello) { hello->mutable_identity()->set_address("elsewhere:1"); },
+    {"another address", [](Hello* hello) { hello->mutable_identity()->set_address("elsewhere:1"); },
      peer::v1::REFUSAL_REASON_WRONG_ADDRESS, grpc::StatusCode::FAILED_PRECONDITION,
      "it is at elsewhere:1", "--advertise"},
 };
@@ -242,7 +240,8 @@ TEST_F(OneNode, RefusesEachMistakenHelloOverTheWire) {
 }
 
 TEST_F(OneNode, RefusesWhatIsNoHello) {
-  for (const std::string& bytes : {std::string("\xff\xff\xff"), std::string(), std::string(100'000, 'x')}) {
+  for (const std::string& bytes :
+       {std::string("\xff\xff\xff"), std::string(), std::string(100'000, 'x')}) {
     RawPeer peer(node_.address(), StreamKind::kAppend);
     peer.WriteBytes(bytes);
     ExpectRefused(peer.Finish(), peer::v1::REFUSAL_REASON_MALFORMED, "");
@@ -291,7 +290,11 @@ TEST_F(OneNode, MalformedFramesEndTheStreamAndNothingOfThemIsUsed) {
   Record message_of_no_kind;
   message_of_no_kind.header = "\x7f\x01\x02";
   const std::vector<std::pair<std::string, grpc::ByteBuffer>> cases = {
-      {"not a PeerFrame", [] { const grpc::Slice slice("\xff\xff"); return grpc::ByteBuffer(&slice, 1); }()},
+      {"not a PeerFrame",
+       [] {
+         const grpc::Slice slice("\xff\xff");
+         return grpc::ByteBuffer(&slice, 1);
+       }()},
       {"a second greeting", ToByteBuffer(second_hello)},
       {"a record of another stream", FrameWith(request)},
       {"a Raft message that is none", FrameWith(message_of_no_kind)},

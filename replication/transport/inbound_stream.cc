@@ -1,5 +1,7 @@
 #include "replication/transport/inbound_stream.h"
 
+#include <grpcpp/server_context.h>
+
 #include <utility>
 
 #include "base/coding.h"
@@ -31,20 +33,22 @@ Refusal MalformedRefusal(const absl::Status& status) {
 
 }  // namespace
 
-InboundStream::InboundStream(const InboundEnvironment& environment, StreamKind kind)
+InboundStream::InboundStream(const InboundEnvironment& environment, StreamKind kind,
+                             grpc::CallbackServerContext* context)
     : environment_(environment),
       kind_(kind),
+      context_(context),
       reader_({.shards = environment.options->self.shards,
                .record_bytes_max = environment.options->record_bytes_max}),
       queue_(ReplyLimits(*environment.options, kind), environment.options->self.shards) {}
 
-InboundStream* InboundStream::Start(const InboundEnvironment& environment, StreamKind kind) {
-  std::shared_ptr<InboundStream> stream(new InboundStream(environment, kind));
+InboundStream* InboundStream::Start(const InboundEnvironment& environment, StreamKind kind,
+                                    grpc::CallbackServerContext* context) {
+  std::shared_ptr<InboundStream> stream(new InboundStream(environment, kind, context));
   stream->self_ = stream;
   environment.streams->Add();
   environment.dispatcher->After(
-      environment.options->greeting_timeout_micros,
-      [weak = std::weak_ptr<InboundStream>(stream)] {
+      environment.options->greeting_timeout_micros, [weak = std::weak_ptr<InboundStream>(stream)] {
         const auto late = weak.lock();
         if (late == nullptr) return;
         {
@@ -75,6 +79,8 @@ void InboundStream::Close(const grpc::Status& status) {
   if (const auto owner = environment_.owner.lock()) owner->OnGreetingOver();
 }
 
+void InboundStream::Abandon() { context_->TryCancel(); }
+
 void InboundStream::OnCancel() { Close(grpc::Status::CANCELLED); }
 
 void InboundStream::OnDone() {
@@ -99,10 +105,7 @@ void InboundStream::OnReadDone(bool ok) {
   }
 }
 
-void InboundStream::Refuse(const Refusal& refusal) {
-  if (const auto owner = environment_.owner.lock()) owner->OnRefused(refusal);
-  Close(ToStatus(refusal));
-}
+void InboundStream::Refuse(const Refusal& refusal) { Close(ToStatus(refusal)); }
 
 void InboundStream::Greet() {
   peer::v1::PeerFrame frame;
@@ -139,7 +142,10 @@ void InboundStream::Receive() {
   std::vector<Record> records;
   absl::Status status = frame.Parse(reading_);
   if (status.ok()) status = reader_.Read(frame.records(), &records);
-  if (status.ok()) status = HandOn(std::move(records), reading_.Length());
+  if (status.ok()) {
+    const size_t bytes = SizeBytes(records);
+    status = HandOn(std::move(records), bytes);
+  }
   if (!status.ok()) return Refuse(MalformedRefusal(status));
   absl::MutexLock lock(&mutex_);
   busy_reading_ = false;
@@ -228,8 +234,8 @@ absl::Status InboundStream::HandOnRequests(std::vector<Record> records, size_t b
       const auto stream = weak.lock();
       return stream != nullptr && stream->Answer(shard, id, std::move(answer));
     });
-    environment_.dispatcher->Forward(from_, shard, std::move(records[i].parts[0]),
-                                     std::move(reply), credit);
+    environment_.dispatcher->Forward(from_, shard, std::move(records[i].parts[0]), std::move(reply),
+                                     credit);
   }
   return absl::OkStatus();
 }

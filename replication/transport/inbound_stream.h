@@ -45,8 +45,6 @@ class InboundOwner {
                                        const std::shared_ptr<InboundStream>& stream) = 0;
   // It has been admitted, refused or broken: it counts among the strangers no longer.
   virtual void OnGreetingOver() = 0;
-  // Somebody was refused.
-  virtual void OnRefused(const Refusal& refusal) = 0;
   // gRPC has let go of the stream, which is about to be destroyed.
   virtual void OnGone(InboundStream* stream) = 0;
 };
@@ -61,11 +59,15 @@ struct InboundEnvironment {
 class InboundStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public std::enable_shared_from_this<InboundStream> {
  public:
-  // Begins to read.
-  static InboundStream* Start(const InboundEnvironment& environment, StreamKind kind);
+  // Begins to read. `context` is gRPC's, of the call.
+  static InboundStream* Start(const InboundEnvironment& environment, StreamKind kind,
+                              grpc::CallbackServerContext* context);
 
   // Ends it with this status, if it has not ended.
   void Close(const grpc::Status& status);
+  // Makes gRPC let go of a stream that has been closed, also if the other end takes nothing any
+  // more, not even how it ended. REQUIRES: OnGone has not been called, nor returns meanwhile.
+  void Abandon();
   // Queues a record for the dialer; false if the stream has ended or, but for replies to forwards,
   // its queue is full.
   bool Send(Record record);
@@ -73,7 +75,8 @@ class InboundStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
  private:
   enum class Phase : uint8_t { kGreeting, kOpen, kClosed };
 
-  InboundStream(const InboundEnvironment& environment, StreamKind kind);
+  InboundStream(const InboundEnvironment& environment, StreamKind kind,
+                grpc::CallbackServerContext* context);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -99,7 +102,8 @@ class InboundStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
 
   const InboundEnvironment environment_;
   const StreamKind kind_;
-  std::shared_ptr<InboundStream> self_;  // until OnDone
+  grpc::CallbackServerContext* const context_;  // valid until OnDone
+  std::shared_ptr<InboundStream> self_;         // until OnDone
 
   // Of the thread that handles a read, or a write.
   grpc::ByteBuffer reading_;

@@ -22,7 +22,7 @@ using raft::SnapshotDescriptor;
 // Flags of a message.
 constexpr uint8_t kReject = 1;
 constexpr uint8_t kTransfer = 2;
-constexpr uint8_t kFrom = 4;      // `from` is not the sender of the stream: it is told
+constexpr uint8_t kFrom = 4;     // `from` is not the sender of the stream: it is told
 constexpr uint8_t kContext = 8;  // not 0
 constexpr uint8_t kSnapshot = 16;
 constexpr uint8_t kFlags = 31;
@@ -75,8 +75,7 @@ bool GetSnapshot(ByteReader* in, SnapshotDescriptor* snapshot) {
   std::string_view source;
   in->Varint(&index);
   in->Varint(&term);
-  if (!GetReplicas(in, &configuration.voters) ||
-      !GetReplicas(in, &configuration.voters_outgoing) ||
+  if (!GetReplicas(in, &configuration.voters) || !GetReplicas(in, &configuration.voters_outgoing) ||
       !GetReplicas(in, &configuration.learners) || !GetReplicas(in, &configuration.learners_next)) {
     return false;
   }
@@ -244,7 +243,8 @@ Record EncodeEnvelope(const PeerEnvelope& envelope, ReplicaId sender) {
 
 absl::StatusOr<PeerEnvelope> DecodeEnvelope(Record record, ReplicaId sender) {
   if (record.kind != RecordKind::kMessage) return Malformed("not a Raft message");
-  absl::StatusOr<PeerEnvelope> envelope = GetMessage(record.header, std::move(record.parts), sender);
+  absl::StatusOr<PeerEnvelope> envelope =
+      GetMessage(record.header, std::move(record.parts), sender);
   if (envelope.ok()) envelope->shard = record.shard;
   return envelope;
 }

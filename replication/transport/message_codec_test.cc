@@ -153,9 +153,9 @@ TEST(MessageCodec, TheDataOfEntriesIsSharedNotCopied) {
 }
 
 TEST(MessageCodec, AReplicasOwnMessagesDoNotTravel) {
-  for (const MessageType type : {MessageType::kHup, MessageType::kBeat, MessageType::kUnreachable,
-                                 MessageType::kSnapshotStatus, MessageType::kCheckQuorum,
-                                 MessageType::kForgetLeader}) {
+  for (const MessageType type :
+       {MessageType::kHup, MessageType::kBeat, MessageType::kUnreachable,
+        MessageType::kSnapshotStatus, MessageType::kCheckQuorum, MessageType::kForgetLeader}) {
     EXPECT_FALSE(Travels(type));
     Record record = EncodeEnvelope(Bare(MessageType::kHeartbeat), kSender);
     record.header[0] = static_cast<char>(type);
@@ -231,9 +231,12 @@ std::vector<std::pair<std::string, std::string>> GoldenBytes() {
   snapshot.message.snapshot = MakeSnapshot();
   std::vector<std::pair<std::string, std::string>> golden;
   SendQueue queue({.frame_bytes_max = 200, .piece_bytes_min = 20}, 8);
-  for (const auto& [name, envelope] : std::map<std::string, PeerEnvelope>{
-           {"append", append}, {"heartbeat", heartbeat}, {"rejected", rejected},
-           {"snapshot", snapshot}, {"transfer", transfer}, {"vote", vote}}) {
+  for (const auto& [name, envelope] : std::map<std::string, PeerEnvelope>{{"append", append},
+                                                                          {"heartbeat", heartbeat},
+                                                                          {"rejected", rejected},
+                                                                          {"snapshot", snapshot},
+                                                                          {"transfer", transfer},
+                                                                          {"vote", vote}}) {
     Record record = EncodeEnvelope(envelope, kSender);
     golden.emplace_back("message." + name, record.header);
     if (name == "append" || name == "vote") queue.Push(std::move(record));

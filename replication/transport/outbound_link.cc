@@ -80,16 +80,17 @@ void OutboundLink::DialLocked() {
   // What the stream reports waits for the lock, so it finds stream_ set.
   stream_ = ClientStream::Dial(owner->ChannelFor(kind_, place_.address), MethodOf(kind_),
                                ToByteBuffer(hello), shared_from_this(), environment_.streams);
-  environment_.dispatcher->After(
-      options.greeting_timeout_micros, [weak = weak_from_this(), dial = dial_] {
-        const auto link = weak.lock();
-        if (link == nullptr) return;
-        {
-          absl::MutexLock lock(&link->mutex_);
-          if (link->dial_ != dial || link->phase_ != Phase::kGreeting) return;
-        }
-        link->Break(dial, "it does not answer", /*refused=*/false);
-      });
+  environment_.dispatcher->After(options.greeting_timeout_micros,
+                                 [weak = weak_from_this(), dial = dial_] {
+                                   const auto link = weak.lock();
+                                   if (link == nullptr) return;
+                                   {
+                                     absl::MutexLock lock(&link->mutex_);
+                                     if (link->dial_ != dial || link->phase_ != Phase::kGreeting)
+                                       return;
+                                   }
+                                   link->Break(dial, "it does not answer", /*refused=*/false);
+                                 });
 }
 
 std::shared_ptr<ClientStream> OutboundLink::EndLocked(LinkEnd* end) {
@@ -97,6 +98,7 @@ std::shared_ptr<ClientStream> OutboundLink::EndLocked(LinkEnd* end) {
   end->was_up = phase_ == Phase::kUp;
   end->unsent = queue_.Clear();
   writing_ = false;
+  room_wanted_ = false;
   incoming_.reset();
   return std::exchange(stream_, nullptr);
 }
@@ -123,7 +125,6 @@ void OutboundLink::Break(DialNumber dial, const std::string& why, bool refused) 
   {
     absl::MutexLock lock(&mutex_);
     if (dial == DialNumber() || dial_ != dial) return;
-    if (room_wanted_) wanted_ = true;
     old = EndLocked(&end);
     phase_ = Phase::kWaiting;
     wait = ++waits_;
@@ -176,7 +177,6 @@ void OutboundLink::Welcomed(ClientStream* stream, const grpc::ByteBuffer& buffer
     if (!refusal) {
       phase_ = Phase::kUp;
       attempts_ = 0;
-      room_wanted_ = false;
     }
   }
   if (refusal) return Break(dial, refusal->message, /*refused=*/true);
@@ -199,7 +199,7 @@ void OutboundLink::Received(ClientStream* stream, const grpc::ByteBuffer& buffer
   absl::Status status = frame.Parse(buffer);
   if (status.ok()) status = incoming->reader.Read(frame.records(), &records);
   if (!status.ok()) return Break(dial, std::string(status.message()), /*refused=*/false);
-  Credit credit = TakeCredit(dial, buffer.Length());
+  Credit credit = TakeCredit(dial, SizeBytes(records));
   if (const auto owner = owner_.lock()) {
     status = owner->OnLinkRecords(kind_, dial, std::move(records), std::move(credit));
     if (!status.ok()) return Break(dial, std::string(status.message()), /*refused=*/false);
@@ -232,8 +232,7 @@ void OutboundLink::ReturnCredit(DialNumber dial, size_t bytes) {
     absl::MutexLock lock(&mutex_);
     if (dial != dial_) return;
     incoming_->pending_bytes -= bytes;
-    if (!incoming_->stopped ||
-        incoming_->pending_bytes > environment_.options->receive_bytes_max) {
+    if (!incoming_->stopped || incoming_->pending_bytes > environment_.options->receive_bytes_max) {
       return;
     }
     incoming_->stopped = false;
@@ -277,7 +276,6 @@ OutboundLink::Queued OutboundLink::Queue(std::vector<Record>* records) {
   absl::MutexLock lock(&mutex_);
   if (phase_ != Phase::kUp) {
     traffic_.dropped += records->size();
-    room_wanted_ = true;
     wanted_ = true;
     if (keep_ == Keep::kOnDemand && phase_ == Phase::kIdle) DialLocked();
     return Queued();

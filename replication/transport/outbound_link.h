@@ -10,7 +10,8 @@
 // Bounds: those of its queue, and of TransportOptions for what is received.
 // Thread-safety: thread-safe. The owner is called (but for ChannelFor) without a lock of the link,
 // on threads of gRPC, of the caller, or of a loop; calls that belong to one dial may overtake one
-// another, so they carry its number. Ownership: by shared_ptr; streams and timers keep it alive. The owner may go first.
+// another, so they carry its number. Ownership: by shared_ptr; streams and timers keep it alive.
+// The owner may go first.
 
 #ifndef HOLDFAST_REPLICATION_TRANSPORT_OUTBOUND_LINK_H_
 #define HOLDFAST_REPLICATION_TRANSPORT_OUTBOUND_LINK_H_
@@ -46,7 +47,7 @@ using DialNumber = StrongInt<struct DialNumberTag, uint64_t>;
 struct LinkEnd {
   DialNumber dial;
   bool was_up = false;
-  bool refused = false;          // an operator must do something
+  bool refused = false;  // an operator must do something
   std::string why;
   std::vector<uint64_t> unsent;  // tags of records that were queued and have not left
 };
@@ -112,9 +113,9 @@ class OutboundLink final : public ClientStream::Listener,
   // What is received over one dial.
   struct Incoming {
     explicit Incoming(const FrameReader::Limits& limits) : reader(limits) {}
-    FrameReader reader;          // of the thread that handles a read
-    size_t pending_bytes = 0;    // with the loops; guarded by the link's mutex
-    bool stopped = false;        // reads on when pending_bytes has gone down; likewise
+    FrameReader reader;        // of the thread that handles a read
+    size_t pending_bytes = 0;  // with the loops; guarded by the link's mutex
+    bool stopped = false;      // reads on when pending_bytes has gone down; likewise
   };
 
   void OnRead(ClientStream* stream, const grpc::ByteBuffer& buffer) override;

@@ -134,16 +134,16 @@ void Peer::Forward(ShardId shard, SharedBytes request, PeerTransport::ForwardDon
   }
   if (queued.flush) link(StreamKind::kForward)->Flush(queued.dial);
   if (done != nullptr) {
-    Finish(shard, std::move(done), {.outcome = ForwardOutcome::kNotSent, .reply = nullptr}, nullptr);
+    Finish(shard, std::move(done), {.outcome = ForwardOutcome::kNotSent, .reply = nullptr},
+           nullptr);
   }
 }
 
 void Peer::Finish(ShardId shard, PeerTransport::ForwardDone done, ForwardResult result,
                   Credit credit) {
-  environment_.dispatcher->Run(shard, [done = std::move(done), result = std::move(result),
-                                       credit = std::move(credit)]() mutable {
-    std::move(done)(std::move(result));
-  });
+  environment_.dispatcher->Run(
+      shard, [done = std::move(done), result = std::move(result),
+              credit = std::move(credit)]() mutable { std::move(done)(std::move(result)); });
 }
 
 SnapshotSend Peer::SendSnapshot(SnapshotPart part) {
@@ -214,8 +214,8 @@ void Peer::AnswerUnrepliedLocked(const LinkEnd& end) {
   for (const uint64_t id : end.unsent) {
     const auto it = asked_.find(id);
     if (it == asked_.end()) continue;
-    Finish(it->second.shard, std::move(it->second.done), {.outcome = ForwardOutcome::kNotSent, .reply = nullptr},
-           nullptr);
+    Finish(it->second.shard, std::move(it->second.done),
+           {.outcome = ForwardOutcome::kNotSent, .reply = nullptr}, nullptr);
     asked_.erase(it);
   }
   for (auto it = asked_.begin(); it != asked_.end();) {

@@ -20,17 +20,17 @@ class PeerService final : public RawService {
  public:
   explicit PeerService(std::shared_ptr<TransportCore> core) : core_(std::move(core)) {}
 
-  Reactor* Control(grpc::CallbackServerContext*) override {
-    return core_->Accept(StreamKind::kControl);
+  Reactor* Control(grpc::CallbackServerContext* context) override {
+    return core_->Accept(StreamKind::kControl, context);
   }
-  Reactor* Append(grpc::CallbackServerContext*) override {
-    return core_->Accept(StreamKind::kAppend);
+  Reactor* Append(grpc::CallbackServerContext* context) override {
+    return core_->Accept(StreamKind::kAppend, context);
   }
-  Reactor* Forward(grpc::CallbackServerContext*) override {
-    return core_->Accept(StreamKind::kForward);
+  Reactor* Forward(grpc::CallbackServerContext* context) override {
+    return core_->Accept(StreamKind::kForward, context);
   }
-  Reactor* Snapshot(grpc::CallbackServerContext*) override {
-    return core_->Accept(StreamKind::kSnapshot);
+  Reactor* Snapshot(grpc::CallbackServerContext* context) override {
+    return core_->Accept(StreamKind::kSnapshot, context);
   }
 
  private:

@@ -197,9 +197,8 @@ TEST_F(TwoNodes, ABrokenConnectionIsToldAtOnceAndMended) {
   ASSERT_TRUE(a_->AwaitUp(b_->id(), 2));
   SendFromA(Heartbeat(*a_, *b_, kOdd, 3));
   ASSERT_TRUE(b_->AwaitMessages(1));
-  b_->With([](const Told& told) {
-    EXPECT_EQ(told.messages[0].second.message.commit, LogIndex(3));
-  });
+  b_->With(
+      [](const Told& told) { EXPECT_EQ(told.messages[0].second.message.commit, LogIndex(3)); });
 }
 
 TEST_F(TwoNodes, APeerWithANewAddressIsDialedThere) {
@@ -243,8 +242,7 @@ TEST_F(TwoNodes, SnapshotPartsArriveInOrderAndAreAnswered) {
   while (sent < kParts) {
     SnapshotPart part = {
         .shard = kOdd, .header = std::to_string(sent), .data = Bytes(std::string(1 << 20, 's'))};
-    const size_t events =
-        a_->With([](const Told& told) { return told.stream_events.size(); });
+    const size_t events = a_->With([](const Told& told) { return told.stream_events.size(); });
     if (a_->transport()->SendSnapshot(b_->id(), std::move(part)) == SnapshotSend::kQueued) {
       ++sent;
       continue;
@@ -267,12 +265,12 @@ TEST_F(TwoNodes, SnapshotPartsArriveInOrderAndAreAnswered) {
 }
 
 TEST_F(TwoNodes, ASnapshotStreamThatBreaksIsTold) {
-  ASSERT_EQ(a_->transport()->SendSnapshot(b_->id(), {.shard = kOdd, .header = "", .data = nullptr}), SnapshotSend::kWait);
+  ASSERT_EQ(a_->transport()->SendSnapshot(b_->id(), {.shard = kOdd, .header = "", .data = nullptr}),
+            SnapshotSend::kWait);
   ASSERT_TRUE(a_->Await([](const Told& told) { return told.stream_events.size() == 1; }));
   b_->Crash();
-  ASSERT_TRUE(a_->Await([](const Told& told) {
-    return told.stream_events.back() == SnapshotStream::kBroken;
-  }));
+  ASSERT_TRUE(a_->Await(
+      [](const Told& told) { return told.stream_events.back() == SnapshotStream::kBroken; }));
 }
 
 TEST(PeerTransport, ThreeNodesReachOneAnother) {

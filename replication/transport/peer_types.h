@@ -89,10 +89,10 @@ struct PeerChange {
 struct PeerStatus {
   NodeId node;
   std::string address;
-  ReplicaId replica;           // as in PeerChange
+  ReplicaId replica;  // as in PeerChange
   bool up = false;
-  std::string problem;         // why it is not up, as far as known
-  uint64_t dropped_control = 0;   // messages since the start
+  std::string problem;           // why it is not up, as far as known
+  uint64_t dropped_control = 0;  // messages since the start
   uint64_t dropped_appends = 0;
   uint64_t sent_frames = 0;
   uint64_t sent_bytes = 0;

@@ -55,6 +55,12 @@ struct Record {
   static constexpr size_t kPartOverheadBytes = 16;
 };
 
+inline size_t SizeBytes(const std::vector<Record>& records) {
+  size_t bytes = 0;
+  for (const Record& record : records) bytes += record.size_bytes();
+  return bytes;
+}
+
 // Bytes [begin, begin + size) of `owner`.
 struct ByteRange {
   SharedBytes owner;

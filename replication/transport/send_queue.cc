@@ -127,8 +127,7 @@ void SendQueue::PackWhole(FrameBuilder* builder) {
       ++stood_back;
       continue;
     }
-    if (!builder->empty() &&
-        builder->size_bytes() + front.size_bytes > limits_.frame_bytes_max) {
+    if (!builder->empty() && builder->size_bytes() + front.size_bytes > limits_.frame_bytes_max) {
       return;
     }
     builder->AddWhole(front.record);
@@ -181,7 +180,8 @@ std::vector<uint64_t> SendQueue::Clear() {
   tags.reserve(records_);
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    const bool front_begun = begun_.has_value() && begun_->lane == i && begun_->part + begun_->offset > 0;
+    const bool front_begun =
+        begun_.has_value() && begun_->lane == i && begun_->part + begun_->offset > 0;
     for (size_t j = lane.begin + (front_begun ? 1 : 0); j < lane.records.size(); ++j) {
       tags.push_back(lane.records[j].record.tag);
     }

@@ -67,9 +67,9 @@ class SendQueue {
   // The record that is on its way in pieces: the front of its lane.
   struct Begun {
     uint32_t lane = 0;
-    size_t part = 0;    // what goes next: this byte of this part
+    size_t part = 0;  // what goes next: this byte of this part
     size_t offset = 0;
-    size_t rest = 0;    // bytes that are not in a frame yet
+    size_t rest = 0;  // bytes that are not in a frame yet
   };
   class FrameBuilder;
 

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
 namespace holdfast {
 
@@ -23,11 +24,12 @@ class StreamCount {
     absl::MutexLock lock(&mutex_);
     --count_;
   }
-  // Blocks until there is none.
-  void AwaitNone() {
+  // Blocks until there is none; false if that takes longer than `patience`.
+  bool AwaitNone(absl::Duration patience) {
     absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
-        +[](size_t* count) { return *count == 0; }, &count_));
+    return mutex_.AwaitWithTimeout(absl::Condition(
+                                       +[](size_t* count) { return *count == 0; }, &count_),
+                                   patience);
   }
 
  private:

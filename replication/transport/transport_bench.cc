@@ -4,8 +4,8 @@
 //   BM_EncodeProtobuf/N   the same bytes through a protobuf message, for comparison
 //   BM_Decode/N           the way back, to an entry
 //   BM_DecodeProtobuf/N
-//   BM_SmallMessages/N    heartbeats, N to each Send: messages/s, CPU time per message, of both ends
-//   BM_Appends/N          appends of N bytes, at most 16 MiB on the way: bytes/s, likewise
+//   BM_SmallMessages/N    heartbeats, N to each Send: messages/s, CPU time per message, of both
+//   ends BM_Appends/N          appends of N bytes, at most 16 MiB on the way: bytes/s, likewise
 
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 
 namespace holdfast {
@@ -15,6 +16,9 @@ class RefusedStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   explicit RefusedStream(const Refusal& refusal) { Finish(ToStatus(refusal)); }
   void OnDone() override { delete this; }
 };
+
+// How long a stop waits for the other ends to take how their streams ended.
+constexpr absl::Duration kStopPatience = absl::Milliseconds(500);
 
 constexpr StreamKind kAll[] = {StreamKind::kControl, StreamKind::kAppend, StreamKind::kForward,
                                StreamKind::kSnapshot};
@@ -65,11 +69,9 @@ TransportCore::Changes TransportCore::TakePlaces(PeerPlaces places) {
     std::shared_ptr<Peer>& peer = peers_[node];
     if (peer == nullptr) peer = Peer::Make(node, environment);
     changes.connect.emplace_back(peer, place);
-    const auto other_disk = [&](const Slot& slot) {
-      return place.replica != ReplicaId() && slot.replica != place.replica;
-    };
     const auto slot = slots_.lower_bound({node, StreamKind::kControl});
-    if (slot != slots_.end() && slot->first.first == node && other_disk(slot->second)) {
+    if (slot == slots_.end() || slot->first.first != node) continue;
+    if (place.replica != ReplicaId() && slot->second.replica != place.replica) {
       ForgetStreamsLocked(node, &changes);
     }
   }
@@ -99,8 +101,8 @@ void TransportCore::SetPeers(PeerPlaces places) {
   places.erase(options_.self.node);
   const Changes changes = TakePlaces(std::move(places));
   for (const auto& peer : changes.stop) peer->Stop("it is not a peer any more");
-  const grpc::Status closed = ToStatus({peer::v1::REFUSAL_REASON_NOT_A_MEMBER,
-                                        "the node, or its disk, is not a member any more"});
+  const grpc::Status closed = ToStatus(
+      {peer::v1::REFUSAL_REASON_NOT_A_MEMBER, "the node, or its disk, is not a member any more"});
   for (const auto& stream : changes.close) stream->Close(closed);
   for (const auto& [peer, place] : changes.connect) peer->Connect(place);
 }
@@ -122,26 +124,31 @@ void TransportCore::Stop() {
   }
   peers.clear();
   streams.clear();
-  streams_->AwaitNone();
+  if (streams_->AwaitNone(kStopPatience)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (InboundStream* stream : accepted_) stream->Abandon();
+  }
+  streams_->AwaitNone(absl::InfiniteDuration());
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* TransportCore::Accept(
-    StreamKind kind) {
+    StreamKind kind, grpc::CallbackServerContext* context) {
   absl::MutexLock lock(&mutex_);
   if (!started_ || stopping_) {
     return new RefusedStream(
         {peer::v1::REFUSAL_REASON_STOPPING, "the node is about to start, or to stop"});
   }
   if (strangers_ >= options_.strangers_max) {
-    return new RefusedStream({peer::v1::REFUSAL_REASON_TOO_MANY_STREAMS,
-                              "too many streams have not greeted yet"});
+    return new RefusedStream(
+        {peer::v1::REFUSAL_REASON_TOO_MANY_STREAMS, "too many streams have not greeted yet"});
   }
   ++strangers_;
   const InboundEnvironment environment = {.options = &options_,
                                           .dispatcher = &dispatcher_,
                                           .streams = streams_,
                                           .owner = weak_from_this()};
-  InboundStream* stream = InboundStream::Start(environment, kind);
+  InboundStream* stream = InboundStream::Start(environment, kind, context);
   accepted_.insert(stream);
   return stream;
 }
@@ -166,8 +173,8 @@ std::optional<Refusal> TransportCore::Admit(const peer::v1::Hello& hello, Stream
         std::tie(incarnation, epoch) <= std::tie(slot.incarnation, slot.epoch)) {
       return Refusal{peer::v1::REFUSAL_REASON_STALE_CONNECTION,
                      absl::StrCat("node ", node.value(), " has dialed again since (start ",
-                                  slot.incarnation, ", connection ", slot.epoch,
-                                  "; this is start ", incarnation, ", connection ", epoch,
+                                  slot.incarnation, ", connection ", slot.epoch, "; this is start ",
+                                  incarnation, ", connection ", epoch,
                                   "): if this goes on, its data directory was copied or set back, "
                                   "and two nodes must not run with one")};
     }
@@ -184,11 +191,6 @@ std::optional<Refusal> TransportCore::Admit(const peer::v1::Hello& hello, Stream
 void TransportCore::OnGreetingOver() {
   absl::MutexLock lock(&mutex_);
   --strangers_;
-}
-
-void TransportCore::OnRefused(const Refusal& refusal) {
-  absl::MutexLock lock(&mutex_);
-  last_refusal_ = refusal.message;
 }
 
 void TransportCore::OnGone(InboundStream* stream) {

@@ -39,7 +39,8 @@ class TransportCore final : public InboundOwner,
   void SetPeers(PeerPlaces places);
   void Stop();
   // A stream that somebody has begun to dial.
-  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Accept(StreamKind kind);
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Accept(
+      StreamKind kind, grpc::CallbackServerContext* context);
 
   // nullptr: no such peer.
   std::shared_ptr<Peer> Find(NodeId node) const;
@@ -67,7 +68,6 @@ class TransportCore final : public InboundOwner,
   std::optional<Refusal> Admit(const peer::v1::Hello& hello, StreamKind kind,
                                const std::shared_ptr<InboundStream>& stream) override;
   void OnGreetingOver() override;
-  void OnRefused(const Refusal& refusal) override;
   void OnGone(InboundStream* stream) override;
 
   Changes TakePlaces(PeerPlaces places);
@@ -89,7 +89,6 @@ class TransportCore final : public InboundOwner,
   size_t strangers_ ABSL_GUARDED_BY(mutex_) = 0;
   // Every stream that has been accepted and is not gone, so alive while the lock is held.
   absl::flat_hash_set<InboundStream*> accepted_ ABSL_GUARDED_BY(mutex_);
-  std::string last_refusal_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace holdfast

@@ -89,8 +89,7 @@ class TestNode::Handler final : public PeerHandler {
   const size_t loop_;
 };
 
-TestNode::TestNode(TransportOptions options, PeerHandler* instead)
-    : options_(std::move(options)) {
+TestNode::TestNode(TransportOptions options, PeerHandler* instead) : options_(std::move(options)) {
   for (size_t i = 0; i < 2; ++i) {
     handlers_.push_back(std::make_unique<Handler>(this, i));
     loops_.push_back(std::make_unique<ThreadExecutor>());
