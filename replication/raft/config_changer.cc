@@ -1,6 +1,8 @@
 #include "replication/raft/config_changer.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <vector>
 
 namespace holdfast::raft {

@@ -47,12 +47,11 @@ ConfigChange Change(std::string_view text, Transition transition = Transition::k
   ConfigChange change{.transition = transition, .steps = {}, .context = ""};
   for (size_t at = 0; at < text.size(); at += 3) {
     const char kind = text[at];
-    change.steps.push_back(
-        {.kind = kind == 'v'   ? ConfigStep::Kind::kAddVoter
-                 : kind == 'l' ? ConfigStep::Kind::kAddLearner
-                 : kind == 'r' ? ConfigStep::Kind::kRemove
-                               : ConfigStep::Kind::kUpdate,
-         .replica = ReplicaId(static_cast<uint64_t>(text[at + 1] - '0'))});
+    change.steps.push_back({.kind = kind == 'v'   ? ConfigStep::Kind::kAddVoter
+                                    : kind == 'l' ? ConfigStep::Kind::kAddLearner
+                                    : kind == 'r' ? ConfigStep::Kind::kRemove
+                                                  : ConfigStep::Kind::kUpdate,
+                            .replica = ReplicaId(static_cast<uint64_t>(text[at + 1] - '0'))});
   }
   return change;
 }

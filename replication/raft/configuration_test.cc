@@ -86,7 +86,7 @@ TEST(Configuration, WhatWouldNotBeWrittenIsRefused) {
            "\x01\x02\x00\x00\x00\x00"sv,  // no such flag
            "\x01\x01\x00\x00\x00\x00"sv,  // leaves a joint configuration that it is not
            "\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"sv,  // replica 0
-           "\x01\x00\xff\xff\xff\x7f\x00\x00\x00"sv,  // more voters than bytes
+           "\x01\x00\xff\xff\xff\x7f\x00\x00\x00"sv,                      // more voters than bytes
        }) {
     EXPECT_FALSE(DecodeConfiguration(configuration).has_value());
   }

@@ -72,6 +72,7 @@ Status Core::Impl::GetStatus() const {
 
 Core::Core(Options options, LogReader* log)
     : impl_(std::make_unique<Impl>(std::move(options), log)) {}
+Core::Core(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Core::~Core() = default;
 
 void Core::Tick() { impl_->Tick(); }
@@ -111,6 +112,10 @@ LogIndex Core::last_index() const { return impl_->log().last(); }
 const Configuration& Core::configuration() const { return impl_->configuration(); }
 bool Core::committed_in_term() const { return impl_->committed_in_term(); }
 void Core::CheckInvariants() const { impl_->CheckInvariants(); }
+std::unique_ptr<Core> Core::Clone(LogReader* log) const {
+  return std::unique_ptr<Core>(new Core(std::make_unique<Impl>(*impl_, log)));
+}
+void Core::AppendState(std::string* bytes) const { impl_->AppendState(bytes); }
 void Core::SetRandomizedElectionTicks(uint32_t ticks) {
   impl_->set_randomized_election_ticks(ticks);
 }

@@ -54,6 +54,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -215,11 +216,21 @@ class Core {
   // CHECKs what must hold at any time (LogCabin's RaftConsensusInvariants and ours). For tests.
   void CheckInvariants() const;
 
+  // --- For searches over many states.
+
+  // A core that will do what this one would, over its own reader of the same log.
+  std::unique_ptr<Core> Clone(LogReader* log) const;
+  // Appends bytes that are equal for cores of one id that answer all future calls alike: where
+  // there are no ticks, reads and snapshots and no window of appends is ever full. REQUIRES: no
+  // Ready is waiting to be taken.
+  void AppendState(std::string* bytes) const;
+
   // For scripts: the election timeout of the present role, in ticks.
   void SetRandomizedElectionTicks(uint32_t ticks);
 
  private:
   class Impl;
+  explicit Core(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -9,6 +9,7 @@
 //   snapshot.cc     sending and restoring snapshots
 //   ready.cc        what the caller is to do, and what it has done
 //   invariants.cc   CheckInvariants
+//   state.cc        AppendState
 
 #ifndef HOLDFAST_REPLICATION_RAFT_CORE_IMPL_H_
 #define HOLDFAST_REPLICATION_RAFT_CORE_IMPL_H_
@@ -33,6 +34,7 @@ namespace holdfast::raft {
 class Core::Impl {
  public:
   Impl(Options options, LogReader* log);
+  Impl(const Impl& other, LogReader* log) : Impl(other) { log_.SetReader(log); }
 
   // --- What Core's methods of the same names do.
 
@@ -56,6 +58,7 @@ class Core::Impl {
   Configuration ApplyConfigChange(const ConfigChange& change);
   Status GetStatus() const;
   void CheckInvariants() const;
+  void AppendState(std::string* bytes) const;
 
   ReplicaId id() const { return options_.id; }
   ReplicaId leader() const { return leader_; }
@@ -67,6 +70,8 @@ class Core::Impl {
   void set_randomized_election_ticks(uint32_t ticks) { randomized_election_ticks_ = ticks; }
 
  private:
+  Impl(const Impl&) = default;
+
   enum class CampaignKind : uint8_t { kPreElection, kElection, kTransfer };
   enum class WhenEmpty : uint8_t { kSend, kDoNotSend };
 
@@ -96,6 +101,7 @@ class Core::Impl {
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);
   void CountVote(ReplicaId from, Peer::Vote vote);
+  void ReleaseIdleMemory();
   void TickElection();
   void TickHeartbeat();
 
@@ -117,7 +123,7 @@ class Core::Impl {
   void HandleTransfer(Peer* peer);
 
   // --- read_index.cc
-  void HandleReadIndex(const Message& message);
+  void HandleReadIndex(ReplicaId from, uint64_t context);
   void AddRead(ReadQueue::Read read);
   void Answer(const ReadQueue::Read& read);
   void AnswerConfirmedReads();
@@ -188,6 +194,7 @@ class Core::Impl {
   std::vector<ReadState> read_states_;
   HardState last_hard_state_;
   SoftState last_soft_state_;
+  size_t messages_expected_ = 0;
   bool fetching_ = false;         // committed entries that the log does not have at hand
   size_t queued_heartbeats_ = 0;  // how many of the last messages_ are one broadcast of heartbeats
 

@@ -214,13 +214,19 @@ void Core::Impl::StopLeading() {
 void Core::Impl::Tick() {
   if (stopped_) return;
   fetching_ = false;
-  log_.ReleaseIfEmpty();
-  reads_.ReleaseIfEmpty();
+  ReleaseIdleMemory();
   if (role_ == Role::kLeader) {
     TickHeartbeat();
   } else {
     TickElection();
   }
+}
+
+// What grew under load and is empty now. There are many groups, and few are busy.
+void Core::Impl::ReleaseIdleMemory() {
+  log_.ReleaseIfEmpty();
+  reads_.ReleaseIfEmpty();
+  for (Peer& peer : tracker_.peers()) peer.inflights.ReleaseIfEmpty();
 }
 
 void Core::Impl::TickElection() {

@@ -68,10 +68,14 @@ ProposeResult Core::Impl::ProposeAsLeader(Entry entry, EntryId* where) {
 }
 
 void Core::Impl::TransferLeadership(ReplicaId to) {
-  Message message;
-  message.type = MessageType::kTransferLeader;
-  message.from = to;
-  Step(std::move(message));
+  if (stopped_) return;
+  if (role_ == Role::kLeader) {
+    if (Peer* peer = tracker_.Find(to)) HandleTransfer(peer);
+  } else if (role_ == Role::kFollower && leader_ != ReplicaId()) {
+    Message message = To(leader_, MessageType::kTransferLeader);
+    message.from = to;
+    Send(std::move(message));
+  }
 }
 
 void Core::Impl::HandleTransfer(Peer* peer) {

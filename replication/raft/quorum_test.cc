@@ -71,11 +71,11 @@ TEST(Quorum, JointVoteNeedsBothHalves) {
     VoteResult result;
   };
   const std::vector<Case> cases{
-      {won, won, VoteResult::kWon},      {won, nobody, VoteResult::kWon},
-      {nobody, won, VoteResult::kWon},   {won, open, VoteResult::kPending},
-      {open, won, VoteResult::kPending}, {open, open, VoteResult::kPending},
+      {won, won, VoteResult::kWon},         {won, nobody, VoteResult::kWon},
+      {nobody, won, VoteResult::kWon},      {won, open, VoteResult::kPending},
+      {open, won, VoteResult::kPending},    {open, open, VoteResult::kPending},
       {open, nobody, VoteResult::kPending}, {won, lost, VoteResult::kLost},
-      {lost, open, VoteResult::kLost},   {lost, nobody, VoteResult::kLost},
+      {lost, open, VoteResult::kLost},      {lost, nobody, VoteResult::kLost},
   };
   for (size_t i = 0; i < cases.size(); ++i) {
     EXPECT_EQ(ResultOf(cases[i].incoming, cases[i].outgoing), cases[i].result) << i;

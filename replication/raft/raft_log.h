@@ -36,6 +36,8 @@ class RaftLog {
   };
 
   explicit RaftLog(const Options& options);
+  // Another reader of the same log.
+  void SetReader(LogReader* reader) { reader_ = reader; }
   // What was durable at the start.
   void Load(LogIndex commit, LogIndex applied);
 

@@ -7,15 +7,18 @@
 namespace holdfast::raft {
 
 void Core::Impl::ReadIndex(uint64_t context) {
-  Message message;
-  message.type = MessageType::kReadIndex;
-  message.from = options_.id;
-  message.context = context;
-  Step(std::move(message));
+  if (stopped_) return;
+  if (role_ == Role::kLeader) {
+    HandleReadIndex(options_.id, context);
+  } else if (role_ == Role::kFollower && leader_ != ReplicaId()) {
+    Message message = To(leader_, MessageType::kReadIndex);
+    message.context = context;
+    Send(std::move(message));
+  }
 }
 
-void Core::Impl::HandleReadIndex(const Message& message) {
-  const ReadQueue::Read read{.from = message.from, .context = message.context, .index = {}};
+void Core::Impl::HandleReadIndex(ReplicaId from, uint64_t context) {
+  const ReadQueue::Read read{.from = from, .context = context, .index = {}};
   // Before that, this leader does not know how far its predecessors had committed.
   if (!committed_in_term() && !MutantIs(Mutant::kReadWithoutOwnCommit)) {
     reads_.Wait(read);

@@ -5,6 +5,12 @@
 #include "replication/raft/core_impl.h"
 
 namespace holdfast::raft {
+namespace {
+
+// A Ready is as large as the one before, or is grown into.
+constexpr size_t kMessagesExpectedMax = 64;
+
+}  // namespace
 
 bool Core::Impl::HasReady() const {
   return !messages_.empty() || !messages_after_write_.empty() ||
@@ -35,6 +41,7 @@ Ready Core::Impl::TakeReady() {
   if (!fetching_) fetching_ = log_.TakeCommitted(&ready.committed) == LogRead::kNotYet;
   ready.must_sync = !ready.entries.empty() || ready.snapshot != nullptr ||
                     vote_ != last_hard_state_.vote || term_ != last_hard_state_.term;
+  messages_expected_ = std::min(messages_.size(), kMessagesExpectedMax);
   ready.messages = std::exchange(messages_, {});
   ready.messages_after_write = std::exchange(messages_after_write_, {});
   ready.read_states = std::exchange(read_states_, {});

@@ -75,6 +75,7 @@ void Core::Impl::Send(Message message) {
       return;
     default:
       CHECK_NE(message.to, options_.id);
+      if (messages_.empty()) messages_.reserve(messages_expected_);
       messages_.push_back(std::move(message));
       queued_heartbeats_ = 0;
   }
@@ -151,7 +152,7 @@ void Core::Impl::StepLeader(Message message) {
       for (Entry& entry : message.entries) ProposeAsLeader(std::move(entry), nullptr);
       return;
     case MessageType::kReadIndex:
-      HandleReadIndex(message);
+      HandleReadIndex(message.from, message.context);
       return;
     default:
       break;
@@ -209,18 +210,8 @@ void Core::Impl::StepFollower(Message message) {
     case MessageType::kReadIndexResponse:
       read_states_.push_back({.context = message.context, .index = message.index});
       break;
-    case MessageType::kPropose:
-      if (!options_.forward_proposals) break;
-      [[fallthrough]];
-    case MessageType::kTransferLeader:
-    case MessageType::kReadIndex:
-      if (leader_ == ReplicaId()) break;
-      message.to = leader_;
-      message.term = Term();
-      Send(std::move(message));
-      break;
     default:
-      break;
+      break;  // what a peer asks of the leader is not passed on again: it could go in a circle
   }
 }
 

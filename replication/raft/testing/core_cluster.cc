@@ -68,10 +68,7 @@ void CoreCluster::Add(uint64_t id) {
   auto replica = std::make_unique<TestReplica>();
   replica->options.id = ReplicaId(id);
   replica->options.seed = 1;
-  const std::vector<ReplicaId> own{ReplicaId(id)};
-  if (id <= first_.voters.size() + first_.learners.size()) {
-    replica->options.configuration = first_;
-  }
+  replica->options.configuration = first_;
   if (adjust_) adjust_(&replica->options);
   Start(replica.get());
   replicas_[id] = std::move(replica);

@@ -26,6 +26,12 @@ Entry ConfigEntry(uint64_t term, uint64_t index, const ConfigChange& change) {
           .data = std::make_shared<const std::string>(EncodeConfigChange(change))};
 }
 
+ConfigChange OneStep(ConfigStep::Kind kind, uint64_t replica) {
+  ConfigChange change;
+  change.steps.push_back({.kind = kind, .replica = ReplicaId(replica)});
+  return change;
+}
+
 Configuration VotersOnly(const std::vector<uint64_t>& ids) {
   Configuration configuration;
   for (const uint64_t id : ids) configuration.voters.push_back(ReplicaId(id));
@@ -81,15 +87,15 @@ LoneCore::LoneCore(const std::vector<uint64_t>& voters, const std::vector<uint64
     : voters_(voters) {
   Ready stored;
   stored.entries = EntriesOf(1, terms);
-  log_.Write(stored);
+  log_->Write(stored);
   Core::Options options;
   options.id = ReplicaId(1);
   options.pre_vote = false;
   options.configuration = VotersOnly(voters);
   if (!terms.empty()) options.hard_state.term = Term(terms.back());
   if (adjust) adjust(&options);
-  log_.hard_state = options.hard_state;
-  core_ = std::make_unique<Core>(options, &log_);
+  log_->hard_state = options.hard_state;
+  core_ = std::make_unique<Core>(options, log_.get());
 }
 
 Progress LoneCore::progress(uint64_t id) {
@@ -112,7 +118,7 @@ const Ready& LoneCore::Take() {
 void LoneCore::Written() {
   const Ready ready = std::move(writing_.front());
   writing_.pop_front();
-  log_.Write(ready);
+  log_->Write(ready);
   for (const Message& message : ready.messages_after_write) {
     if (message.to == core_->id()) {
       core_->Step(message);

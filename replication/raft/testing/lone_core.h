@@ -22,6 +22,7 @@ namespace holdfast::raft {
 // Entries of the given terms from `first` on, each with the data "x".
 std::vector<Entry> EntriesOf(uint64_t first, const std::vector<uint64_t>& terms);
 Entry ConfigEntry(uint64_t term, uint64_t index, const ConfigChange& change);
+ConfigChange OneStep(ConfigStep::Kind kind, uint64_t replica);
 Configuration VotersOnly(const std::vector<uint64_t>& ids);
 
 // Messages of peer `from` to replica 1.
@@ -44,7 +45,7 @@ class LoneCore {
                     const Adjust& adjust = {});
 
   Core& core() { return *core_; }
-  PlainLog& log() { return log_; }
+  PlainLog& log() { return *log_; }
   Status status() { return core_->GetStatus(); }
   Progress progress(uint64_t id);
 
@@ -69,7 +70,7 @@ class LoneCore {
   const std::vector<ReadState>& reads() const { return reads_; }
 
  private:
-  PlainLog log_;
+  std::unique_ptr<PlainLog> log_ = std::make_unique<PlainLog>();  // where the core finds it
   std::unique_ptr<Core> core_;
   std::vector<uint64_t> voters_;
   std::deque<Ready> writing_;
