@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
@@ -46,6 +48,11 @@ class WatchedStore final : public StateStore {
               absl::MutexLock release_lock(&mutex_);
               if (--held_[flush] == 0) held_.erase(flush);
             }};
+  }
+
+  absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
+                                                      std::string_view end) override {
+    return store_.Stage(begin, end);
   }
 
   void Reclaim() override {
