@@ -44,6 +44,25 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
   return options;
 }
 
+Shard::Parts NodeEngine::ShardParts(uint32_t shard, Executor* loop) {
+  Shard::Parts parts;
+  parts.executor = loop;
+  parts.reader = readers_[shard % options_.readers].get();
+  parts.store = state_;
+  parts.holders = &holders_;
+  parts.overlay_bytes = &overlay_bytes_;
+  parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
+  parts.on_dirty = [this] {
+    Flusher* flusher = notes_.load(std::memory_order_acquire);
+    if (flusher != nullptr) flusher->Note();
+  };
+  parts.on_leading = [this] {
+    absl::MutexLock lock(&mutex_);
+    if (starting_ > 0) --starting_;
+  };
+  return parts;
+}
+
 absl::Status NodeEngine::Start() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
@@ -57,24 +76,7 @@ absl::Status NodeEngine::Start() {
   std::vector<ShardOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     Executor* const loop = loops_[i % loops].get();
-    shards_.push_back(std::make_unique<Shard>(
-        ShardOptions(i), Shard::Parts{.executor = loop,
-                                      .reader = readers_[i % options_.readers].get(),
-                                      .store = state_,
-                                      .holders = &holders_,
-                                      .overlay_bytes = &overlay_bytes_,
-                                      .on_fatal = fatal,
-                                      .on_dirty =
-                                          [this] {
-                                            Flusher* flusher =
-                                                notes_.load(std::memory_order_acquire);
-                                            if (flusher != nullptr) flusher->Note();
-                                          },
-                                      .on_leading =
-                                          [this] {
-                                            absl::MutexLock lock(&mutex_);
-                                            if (starting_ > 0) --starting_;
-                                          }}));
+    shards_.push_back(std::make_unique<Shard>(ShardOptions(i), ShardParts(i, loop)));
     logs_.push_back(make_log_(ShardId(i), loop, log_writer_.get(), shards_.back().get()));
     shards_.back()->AttachLog(logs_.back().get());
     on_loops.push_back({loop, shards_.back().get()});
