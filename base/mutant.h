@@ -13,6 +13,8 @@
 #define HOLDFAST_BASE_MUTANT_H_
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace holdfast {
 
@@ -66,6 +68,9 @@ enum class Mutant : uint8_t {
 #ifdef HOLDFAST_MUTANTS
 void SetMutant(Mutant mutant);
 bool MutantIs(Mutant mutant);
+// The name without its k: "CommitOldTermByCounting".
+std::string_view MutantName(Mutant mutant);
+std::optional<Mutant> MutantNamed(std::string_view name);
 #else
 constexpr bool MutantIs(Mutant) { return false; }
 #endif

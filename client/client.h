@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/duration.h"
 #include "client/status.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
@@ -55,8 +56,7 @@ class Client {
       if (request.request_id().empty()) request.set_request_id(MakeRequestId());
     }
     if constexpr (requires { request.wait(); }) {
-      timeout +=
-          absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
+      timeout += FromProto(request.wait());
     }
     const absl::Time deadline = absl::Now() + timeout;
     Response response;

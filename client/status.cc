@@ -1,6 +1,7 @@
 #include "client/status.h"
 
 #include "absl/strings/cord.h"
+#include "client/duration.h"
 #include "google/protobuf/any.pb.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -37,8 +38,7 @@ ErrorDetails DetailsOf(const absl::Status& status) {
     if (any.UnpackTo(&info)) {
       details.reason = info.reason();
     } else if (any.UnpackTo(&retry)) {
-      details.retry_after = absl::Seconds(retry.retry_delay().seconds()) +
-                            absl::Nanoseconds(retry.retry_delay().nanos());
+      details.retry_after = FromProto(retry.retry_delay());
     }
   }
   return details;

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <thread>
 
+#include "client/duration.h"
+
 namespace holdfast {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(50);
 constexpr absl::Duration kReconnectPause = absl::Milliseconds(200);
-
-absl::Duration LeaseOf(const v1::Job& job) {
-  return absl::Seconds(job.lease_duration().seconds()) +
-         absl::Nanoseconds(job.lease_duration().nanos());
-}
 
 bool IsLasting(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status) ||
@@ -138,9 +135,7 @@ void Worker::Connect() {
   // A broken connection must not hand a job that is being worked on to another worker.
   subscribe.set_on_disconnect(v1::ON_DISCONNECT_EXPIRE);
   if (options_.lease > absl::ZeroDuration()) {
-    const int64_t nanos = absl::ToInt64Nanoseconds(options_.lease);
-    subscribe.mutable_lease()->set_seconds(nanos / 1'000'000'000);
-    subscribe.mutable_lease()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+    *subscribe.mutable_lease() = ToProto(options_.lease);
   }
   stream_ = WorkStream::Open(
       client_->stub(), subscribe,
@@ -195,7 +190,7 @@ std::shared_ptr<WorkItem> Worker::TakeItem() {
   if (ending_) return nullptr;
   std::shared_ptr<WorkItem> item = std::move(waiting_.front());
   waiting_.pop_front();
-  running_[item->job().id()] = {item, absl::Now() + LeaseOf(item->job()) / 3};
+  running_[item->job().id()] = {item, absl::Now() + FromProto(item->job().lease_duration()) / 3};
   return item;
 }
 
@@ -227,9 +222,7 @@ void Worker::Settle(const v1::Job& job, const Verdict& verdict) {
       release->set_mode(verdict.kind == Verdict::Kind::kFail ? v1::RELEASE_MODE_FAIL
                                                              : v1::RELEASE_MODE_RETURN);
       if (verdict.delay.has_value()) {
-        const int64_t nanos = absl::ToInt64Nanoseconds(*verdict.delay);
-        release->mutable_delay()->set_seconds(nanos / 1'000'000'000);
-        release->mutable_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+        *release->mutable_delay() = ToProto(*verdict.delay);
       }
       break;
     }
@@ -314,7 +307,7 @@ void Worker::TouchLeases(absl::Time now) {
     *touch.mutable_touch_jobs()->add_leases() = job.lease();
     touches_[sequence_] = id;
     stream_->Settle(touch);
-    running.touch_at = now + LeaseOf(job) / 3;
+    running.touch_at = now + FromProto(job.lease_duration()) / 3;
   }
 }
 

@@ -174,10 +174,12 @@ struct DeleteQueueCommand {
 };
 
 // The holder is gone: its leases end at once, without a failure, timeout or release counted; its
-// jobs become ready, in order, as they are collected. A later reserve for it is refused.
+// jobs become ready, in order, as they are collected. A later reserve for it is refused while it
+// is among the last kClosedHoldersMax closed ones, which is long after any that was on its way.
 struct CloseHolderCommand {
   Holder holder;
 };
+inline constexpr size_t kClosedHoldersMax = 4096;
 
 // Closes every holder of the node's incarnations up to and including `incarnation`.
 struct NodeLostCommand {

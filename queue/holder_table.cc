@@ -1,6 +1,7 @@
 #include "queue/holder_table.h"
 
 #include "base/check.h"
+#include "queue/command.h"
 #include "queue/state_hash.h"
 
 namespace holdfast {
@@ -14,7 +15,7 @@ bool HolderTable::IsClosed(const Holder& holder) const {
   if (holder.none()) return false;
   if (IsLost(holder)) return true;
   const auto it = rows_.find(holder);
-  return it != rows_.end() && it->second.closed;
+  return it != rows_.end() && it->second.closed != 0;
 }
 
 PagedSet* HolderTable::FindSet(const Holder& holder) {
@@ -34,12 +35,36 @@ void HolderTable::Before(const Holder& holder, const State& state) {
 
 void HolderTable::After(Rows::iterator it) {
   const State& state = it->second;
-  if (state.closed && state.held.total() == 0) closed_holding_.erase(it->first);
-  if (!state.closed && state.held.total() == 0) {
+  if (state.closed == 0 && state.held.total() == 0) {
     rows_.erase(it);
     return;
   }
+  if (state.closed != 0) Index(it->first, state);
   hash_ += HashOf(it->first, state.row());
+}
+
+void HolderTable::Index(const Holder& holder, const State& state) {
+  const Turn turn(state.closed, holder);
+  closed_.insert(turn);
+  if (state.held.total() > 0) {
+    closed_holding_.insert(holder);
+  } else {
+    closed_holding_.erase(holder);
+    tombstones_.insert(turn);
+  }
+}
+
+void HolderTable::Erase(Rows::iterator it) {
+  CHECK_EQ(it->second.held.total(), 0u);
+  Before(it->first, it->second);
+  const Turn turn(it->second.closed, it->first);
+  closed_.erase(turn);
+  tombstones_.erase(turn);
+  rows_.erase(it);
+}
+
+void HolderTable::Forget() {
+  while (tombstones_.size() > kClosedHoldersMax) Erase(rows_.find(tombstones_.begin()->second));
 }
 
 void HolderTable::Add(const Holder& holder, JobId job) {
@@ -69,9 +94,9 @@ void HolderTable::Close(const Holder& holder) {
   } else {
     Before(holder, it->second);
   }
-  it->second.closed = true;
-  if (it->second.held.total() > 0) closed_holding_.insert(holder);
+  it->second.closed = closed_.empty() ? 1 : closed_.rbegin()->first + 1;
   After(it);
+  Forget();
 }
 
 void HolderTable::LoseNode(NodeId node, uint64_t incarnation) {
@@ -112,9 +137,7 @@ void HolderTable::Drop(const Holder& holder) {
   const auto it = rows_.find(holder);
   CHECK(it != rows_.end());
   CHECK(IsLost(holder));
-  CHECK_EQ(it->second.held.total(), 0u);
-  Before(holder, it->second);
-  rows_.erase(it);
+  Erase(it);
 }
 
 void HolderTable::Restore(const Holder& holder, const HolderRow& row) {
@@ -122,7 +145,7 @@ void HolderTable::Restore(const Holder& holder, const HolderRow& row) {
   CHECK(inserted);
   it->second.held = PagedSet::Cold(row.held);
   it->second.closed = row.closed;
-  if (row.closed && row.held > 0) closed_holding_.insert(holder);
+  if (row.closed != 0) Index(holder, it->second);
   hash_ += HashOf(holder, row);
 }
 
@@ -148,12 +171,18 @@ void HolderTable::CheckInvariants() const {
   uint64_t hash = 0;
   for (const auto& [holder, state] : rows_) {
     state.held.CheckInvariants();
-    CHECK(state.closed || state.held.total() > 0);
-    CHECK_EQ(closed_holding_.contains(holder), state.closed && state.held.total() > 0);
+    const Turn turn(state.closed, holder);
+    const bool is_closed = state.closed != 0;
+    const bool holds = state.held.total() > 0;
+    CHECK(is_closed || holds);
+    CHECK_EQ(closed_.contains(turn), is_closed);
+    CHECK_EQ(closed_holding_.contains(holder), is_closed && holds);
+    CHECK_EQ(tombstones_.contains(turn), is_closed && !holds);
     hash += HashOf(holder, state.row());
   }
   for (const auto& [node, floor] : floors_) hash += HashOf(node, floor);
   CHECK_EQ(hash, hash_);
+  CHECK_EQ(closed_.size(), closed_holding_.size() + tombstones_.size());
 }
 
 }  // namespace holdfast

@@ -1,10 +1,12 @@
 // Who holds leases: holders, closed or not, and which runs of nodes are lost.
 //
-// A holder has a row while it holds jobs, and for good (until its node's run is lost) once it was
-// closed. All holders of a node's lost runs count as closed, by the node's floor alone.
+// A holder has a row while it holds jobs, and once it was closed until its node's run is lost or
+// kClosedHoldersMax others that hold nothing were closed after it. All holders of a node's lost
+// runs count as closed, by the node's floor alone.
 //
 // Invariants: row(h).held == the members of its set; a row that is neither closed nor lost holds
-// at least one job.
+// at least one job. Bounds: as many rows as holders with jobs, kClosedHoldersMax, and those of lost
+// runs that are not collected yet.
 // Thread-safety: thread-compatible.
 
 #ifndef HOLDFAST_QUEUE_HOLDER_TABLE_H_
@@ -12,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -61,18 +64,27 @@ class HolderTable {
  private:
   struct State {
     PagedSet held;
-    bool closed = false;
+    uint64_t closed = 0;  // as HolderRow
 
     HolderRow row() const { return HolderRow{closed, held.total()}; }
   };
   using Rows = absl::btree_map<Holder, State>;
 
+  using Turn = std::pair<uint64_t, Holder>;
+
   // Around every change of a row: takes its hash out, and puts it in again (or drops the row).
   void Before(const Holder& holder, const State& state);
   void After(Rows::iterator it);
+  void Index(const Holder& holder, const State& state);
+  // REQUIRES: it holds nothing.
+  void Erase(Rows::iterator it);
+  // Drops the longest closed rows that are beyond the bound.
+  void Forget();
 
   Rows rows_;
-  absl::btree_set<Holder> closed_holding_;  // closed by name, and held > 0
+  absl::btree_set<Turn> closed_;            // closed by name
+  absl::btree_set<Turn> tombstones_;        // of these, the ones that hold nothing
+  absl::btree_set<Holder> closed_holding_;  // and the others
   absl::btree_map<NodeId, NodeFloorRow> floors_;
   ChangedKeys<Holder> changed_holders_;
   ChangedKeys<NodeId> changed_floors_;

@@ -86,7 +86,7 @@ struct GlobalsRow {
   Settings settings;
 };
 struct HolderRow {
-  bool closed = false;  // a tombstone: kept until its node's incarnation is below the floor
+  uint64_t closed = 0;  // 0: open; else its turn among the closed ones, later ones being larger
   uint64_t held = 0;    // members of its kHeld set
 };
 struct NodeFloorRow {

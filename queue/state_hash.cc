@@ -105,10 +105,12 @@ uint64_t HashOf(const GlobalsRow& row) {
 }
 
 uint64_t HashOf(const Holder& holder, const HolderRow& row) {
-  return RecordHash(6)
-      .Add(holder.node.value(), holder.incarnation)
-      .Add(holder.n, (row.held << 1) | static_cast<uint64_t>(row.closed))
-      .Finish();
+  RecordHash hash(6);
+  hash.Add(holder.node.value(), holder.incarnation)
+      .Add(holder.n, (row.held << 1) | static_cast<uint64_t>(row.closed != 0));
+  // Rows of version 1 had no turns: their hash stays what it was.
+  if (row.closed > 1) hash.Add(row.closed, 0);
+  return hash.Finish();
 }
 
 uint64_t HashOf(NodeId node, const NodeFloorRow& row) {

@@ -12,31 +12,17 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/status_macros.h"
 
 namespace holdfast {
 namespace {
 
-absl::Status ErrnoStatus(const char* operation, const std::string& path, int error) {
-  const std::string message = absl::StrCat(operation, " ", path, ": ", std::strerror(error));
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(message);
-    case ENOENT:
-      return absl::NotFoundError(message);
-    case EEXIST:
-      return absl::AlreadyExistsError(message);
-    case EACCES:
-    case EPERM:
-      return absl::PermissionDeniedError(message);
-    default:
-      return absl::UnknownError(message);
-  }
+absl::Status Failed(const char* operation, const std::string& path, int error) {
+  return ErrnoStatus(error, absl::StrCat(operation, " ", path));
 }
 
 class Descriptor {
@@ -79,7 +65,7 @@ class PosixFile final : public File {
           ::pwritev(fd_.get(), vectors.data(), static_cast<int>(count), static_cast<off_t>(offset));
       if (n < 0) {
         if (errno == EINTR) continue;
-        return ErrnoStatus("write", path_, errno);
+        return Failed("write", path_, errno);
       }
       offset += static_cast<uint64_t>(n);
       size_t written = static_cast<size_t>(n) + skip;
@@ -99,7 +85,7 @@ class PosixFile final : public File {
                                 static_cast<off_t>(offset + done));
       if (n < 0) {
         if (errno == EINTR) continue;
-        return ErrnoStatus("read", path_, errno);
+        return Failed("read", path_, errno);
       }
       if (n == 0) break;
       done += static_cast<size_t>(n);
@@ -109,7 +95,7 @@ class PosixFile final : public File {
 
   // Not retried on EINTR or anything else: see File::Sync.
   absl::Status Sync() override {
-    if (::fdatasync(fd_.get()) != 0) return ErrnoStatus("fdatasync", path_, errno);
+    if (::fdatasync(fd_.get()) != 0) return Failed("fdatasync", path_, errno);
     return absl::OkStatus();
   }
 
@@ -119,20 +105,20 @@ class PosixFile final : public File {
       error = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
     } while (error == EINTR);
     if (error == EOPNOTSUPP || error == ENOSYS) return FillWithZeros(size);
-    if (error != 0) return ErrnoStatus("fallocate", path_, error);
+    if (error != 0) return Failed("fallocate", path_, error);
     return absl::OkStatus();
   }
 
   absl::Status Truncate(uint64_t size) override {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
-      return ErrnoStatus("ftruncate", path_, errno);
+      return Failed("ftruncate", path_, errno);
     }
     return absl::OkStatus();
   }
 
   absl::StatusOr<uint64_t> Size() const override {
     struct stat info;
-    if (::fstat(fd_.get(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
+    if (::fstat(fd_.get(), &info) != 0) return Failed("fstat", path_, errno);
     return static_cast<uint64_t>(info.st_size);
   }
 
@@ -175,13 +161,13 @@ class PosixFileSystemImpl final : public FileSystem {
                       : mode == OpenMode::kReadWrite ? O_RDWR
                                                      : O_RDWR | O_CREAT | O_EXCL;
     const int fd = OpenRetrying(path, flags);
-    if (fd < 0) return ErrnoStatus("open", path, errno);
+    if (fd < 0) return Failed("open", path, errno);
     return std::make_unique<PosixFile>(path, fd);
   }
 
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
     DIR* stream = ::opendir(directory.c_str());
-    if (stream == nullptr) return ErrnoStatus("opendir", directory, errno);
+    if (stream == nullptr) return Failed("opendir", directory, errno);
     std::vector<std::string> names;
     int error = 0;
     while (true) {
@@ -195,45 +181,45 @@ class PosixFileSystemImpl final : public FileSystem {
       if (name != "." && name != "..") names.emplace_back(name);
     }
     ::closedir(stream);
-    if (error != 0) return ErrnoStatus("readdir", directory, error);
+    if (error != 0) return Failed("readdir", directory, error);
     return names;
   }
 
   absl::Status Rename(const std::string& from, const std::string& to) override {
     if (std::rename(from.c_str(), to.c_str()) != 0) {
-      return ErrnoStatus("rename", absl::StrCat(from, " to ", to), errno);
+      return Failed("rename", absl::StrCat(from, " to ", to), errno);
     }
     return absl::OkStatus();
   }
 
   absl::Status Remove(const std::string& path) override {
-    if (::unlink(path.c_str()) != 0) return ErrnoStatus("unlink", path, errno);
+    if (::unlink(path.c_str()) != 0) return Failed("unlink", path, errno);
     return absl::OkStatus();
   }
 
   absl::Status CreateDirectory(const std::string& path) override {
     if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) {
-      return ErrnoStatus("mkdir", path, errno);
+      return Failed("mkdir", path, errno);
     }
     return SyncDirectory(ParentOf(path));
   }
 
   absl::Status SyncDirectory(const std::string& path) override {
     const Descriptor fd(OpenRetrying(path, O_RDONLY | O_DIRECTORY));
-    if (fd.get() < 0) return ErrnoStatus("open", path, errno);
-    if (::fsync(fd.get()) != 0) return ErrnoStatus("fsync", path, errno);
+    if (fd.get() < 0) return Failed("open", path, errno);
+    if (::fsync(fd.get()) != 0) return Failed("fsync", path, errno);
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
     const int fd = OpenRetrying(path, O_RDWR | O_CREAT);
-    if (fd < 0) return ErrnoStatus("open", path, errno);
+    if (fd < 0) return Failed("open", path, errno);
     auto lock = std::make_unique<PosixFileLock>(fd);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) {
         return absl::UnavailableError(absl::StrCat("lock ", path, ": held by another process"));
       }
-      return ErrnoStatus("flock", path, errno);
+      return Failed("flock", path, errno);
     }
     return lock;
   }

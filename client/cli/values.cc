@@ -56,18 +56,6 @@ absl::StatusOr<v1::JobState> ParseState(const std::string& text) {
   return state;
 }
 
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  google::protobuf::Duration proto;
-  proto.set_seconds(absl::ToInt64Seconds(duration));
-  proto.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - absl::Seconds(proto.seconds()))));
-  return proto;
-}
-
-absl::Duration FromProto(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
 std::string LeaseText(const v1::Lease& lease) {
   return absl::StrCat(lease.job_id(), ":", lease.token());
 }

@@ -14,7 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "google/protobuf/duration.pb.h"
+#include "client/duration.h"  // for those who take durations
 #include "google/protobuf/timestamp.pb.h"
 #include "proto/holdfast/v1/job.pb.h"
 
@@ -27,8 +27,6 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseAttribute(const std::st
 // "ready", "delayed", "reserved", "buried".
 absl::StatusOr<v1::JobState> ParseState(const std::string& text);
 
-google::protobuf::Duration ToProto(absl::Duration duration);
-absl::Duration FromProto(const google::protobuf::Duration& duration);
 std::string LeaseText(const v1::Lease& lease);
 std::string StateText(v1::JobState state);
 std::string ReasonText(v1::BuriedReason reason);

@@ -138,7 +138,8 @@ std::vector<std::string> Oracle::QueueNames() const {
 
 bool Oracle::HolderGone(const Holder& holder) const {
   if (holder.none()) return false;
-  if (closed_holders_.count(holder) != 0) return true;
+  const auto end = closed_holders_.end();
+  if (std::find(closed_holders_.begin(), end, holder) != end) return true;
   const auto lost = lost_incarnations_.find(holder.node);
   return lost != lost_incarnations_.end() && holder.incarnation <= lost->second;
 }
@@ -600,13 +601,27 @@ Outcome Oracle::Do(const DeleteQueueCommand& command) {
 }
 
 Outcome Oracle::Do(const CloseHolderCommand& command) {
-  closed_holders_.insert(command.holder);
+  if (HolderGone(command.holder)) return Outcome();
+  closed_holders_.push_back(command.holder);
+  const auto holds = [this](const Holder& holder) {
+    return std::any_of(jobs_.begin(), jobs_.end(), [&holder](const auto& entry) {
+      return entry.second.state == JobState::kReserved && entry.second.holder == holder;
+    });
+  };
+  std::vector<Holder> idle;
+  for (const Holder& holder : closed_holders_) {
+    if (closed_holders_.size() > kClosedHoldersMax && !holds(holder)) idle.push_back(holder);
+  }
+  if (idle.size() > kClosedHoldersMax) std::erase(closed_holders_, idle.front());
   return Outcome();
 }
 
 Outcome Oracle::Do(const NodeLostCommand& command) {
   uint64_t& lost = lost_incarnations_[command.node];
   lost = std::max(lost, command.incarnation);
+  std::erase_if(closed_holders_, [&command](const Holder& holder) {
+    return holder.node == command.node && holder.incarnation <= command.incarnation;
+  });
   return Outcome();
 }
 

@@ -146,7 +146,7 @@ class Oracle {
   std::map<JobId, Job> jobs_;
   std::map<std::string, QueueRecord, std::less<>> queues_;
   std::map<std::pair<QueueId, std::string>, DedupRecord> dedups_;
-  std::set<Holder> closed_holders_;
+  std::vector<Holder> closed_holders_;  // the longest closed first
   std::map<NodeId, uint64_t> lost_incarnations_;
   std::map<std::pair<uint64_t, uint64_t>, Request> requests_;
   std::map<SessionId, Session> sessions_;

@@ -26,10 +26,11 @@
 //     then in order, one call each. Never for a write that failed.
 //  5. A failed write is final for this Core: nothing of it is acknowledged, StopLeading() is
 //     called, and the replica starts anew from what is on disk, or ends.
-//  6. Applies `snapshot`, then `committed`, each exactly once and in order, and calls
-//     OnApplied(last index) then. For each committed kConfiguration entry calls ApplyConfigChange
-//     with its decoded change, in its place in that order, before OnApplied; a change that the
-//     application vetoes is not applied, but OnApplied still covers its index.
+//  6. Applies `committed`, each exactly once and in order, after a `snapshot` that came before, and
+//     calls OnApplied(last index) then. A snapshot is installed when OnWritten is called for it.
+//     For each committed kConfiguration entry calls ApplyConfigChange with its decoded change, in
+//     its place in that order, before OnApplied; a change that the application vetoes is not
+//     applied, but OnApplied still covers its index.
 //  7. Messages may be lost, repeated, delayed and reordered. A message of another group, to
 //     another replica, or from a replica that is no longer who it was (another disk) is not
 //     stepped.
@@ -53,6 +54,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -192,7 +194,7 @@ class Core {
   // REQUIRES: HasReady(); with kTogether, Advance() was called for the one before.
   Ready TakeReady();
   void OnWritten(const WriteToken& write);
-  // Entries up to `applied` are applied. `bytes`: what Ready::committed held up to there.
+  // Entries up to `applied` are applied. (Of a snapshot, OnWritten says that it is installed.)
   void OnApplied(LogIndex applied);
   void Advance();
   // Applies a committed change and returns the configuration from here on. A change that does not
@@ -214,11 +216,21 @@ class Core {
   // CHECKs what must hold at any time (LogCabin's RaftConsensusInvariants and ours). For tests.
   void CheckInvariants() const;
 
+  // --- For searches over many states.
+
+  // A core that will do what this one would, over its own reader of the same log.
+  std::unique_ptr<Core> Clone(LogReader* log) const;
+  // Appends bytes that are equal for cores of one id that answer all future calls alike: where
+  // there are no ticks, reads and snapshots and no window of appends is ever full. REQUIRES: no
+  // Ready is waiting to be taken.
+  void AppendState(std::string* bytes) const;
+
   // For scripts: the election timeout of the present role, in ticks.
   void SetRandomizedElectionTicks(uint32_t ticks);
 
  private:
   class Impl;
+  explicit Core(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

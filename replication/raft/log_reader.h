@@ -1,7 +1,8 @@
 // What the core reads of the replica's durable log.
 //
 // The core keeps in memory only the entries that are not known to be stored; everything older it
-// asks for here. Writing is the caller's, by Ready.
+// asks for here. Writing is the caller's, by Ready. With WriteMode::kApart that includes what is
+// handed out to be applied, soon after it was written: a reader keeps that tail in memory.
 //
 // Thread-safety: called by the core inside of its own calls only. Ownership: outlives the core.
 

@@ -22,9 +22,11 @@ struct Progress {
   LogIndex match;  // stored there, checked against this leader's log
   LogIndex next;   // the next to send
   ProgressState state = ProgressState::kProbe;
-  LogIndex pending_snapshot;   // kSnapshot
-  bool recent_active = false;  // heard of since the last check of the quorum
-  bool append_paused = false;  // kProbe: one is under way; kReplicate: the window is full
+  LogIndex pending_snapshot;       // kSnapshot
+  bool recent_active = false;      // heard of since the last check of the quorum
+  bool append_paused = false;      // kProbe: one is under way; kReplicate: the window is full
+  uint32_t inflight_messages = 0;  // kAppend messages under way
+  bool inflight_full = false;      // the window, by count or by bytes
   bool learner = false;
 };
 

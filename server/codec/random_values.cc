@@ -339,7 +339,7 @@ SmallRow RandomValues::Row(int kind) {
     case 0:
       return GlobalsRow{Number32(), Number(), Number(), Number(), Time(), settings()};
     case 1:
-      return HolderRow{prng_.Chance(1, 2), Number()};
+      return HolderRow{Number(), Number()};
     case 2:
       return NodeFloorRow{Number()};
     case 3:

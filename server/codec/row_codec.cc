@@ -20,9 +20,12 @@ using field_codec::WriteVarint;
 constexpr uint8_t kRowVersion = 1;
 constexpr uint8_t kAppliedRowVersion2 = 2;
 constexpr uint8_t kInstalling = 1;  // a flag of it
+// A holder that is closed, with its turn.
+constexpr uint8_t kHolderRowVersion2 = 2;
 
-absl::Status Malformed(const char* what, std::string_view value, const ByteReader& in) {
-  if (!value.empty() && static_cast<uint8_t>(value[0]) != kRowVersion) {
+absl::Status Malformed(const char* what, std::string_view value, const ByteReader& in,
+                       uint8_t newest_version = kRowVersion) {
+  if (!value.empty() && (value[0] == 0 || static_cast<uint8_t>(value[0]) > newest_version)) {
     return absl::DataLossError(std::string(what) + " row of version " +
                                std::to_string(static_cast<uint8_t>(value[0])) +
                                ", which is not known");
@@ -125,15 +128,33 @@ bool ReadRow(ByteReader* in, GlobalsRow* row) {
          field_codec::ReadSettings(in, &row->settings);
 }
 
-void PutRow(std::string* out, const HolderRow& row) {
-  PutFixed8(out, row.closed ? 1 : 0);
-  Put(out, row.held);
+std::string EncodeHolderRow(const HolderRow& row) {
+  std::string out;
+  if (row.closed > 1) {
+    PutFixed8(&out, kHolderRowVersion2);
+    Put(&out, row.closed);
+  } else {
+    PutFixed8(&out, kRowVersion);
+    PutFixed8(&out, static_cast<uint8_t>(row.closed));
+  }
+  Put(&out, row.held);
+  return out;
 }
-bool ReadRow(ByteReader* in, HolderRow* row) {
+absl::StatusOr<SmallRow> DecodeHolderRow(std::string_view value) {
+  ByteReader in(value);
+  HolderRow row;
+  uint8_t version = 0;
   uint8_t closed = 0;
-  if (!ReadFlags(in, 1, &closed)) return false;
-  row->closed = closed != 0;
-  return Read(in, &row->held);
+  bool ok = in.Fixed8(&version);
+  if (version == kHolderRowVersion2) {
+    ok = ok && Read(&in, &row.closed) && row.closed > 1;
+  } else {
+    ok = ok && version == kRowVersion && ReadFlags(&in, 1, &closed);
+    row.closed = closed;
+  }
+  if (!ok || !Read(&in, &row.held) || !in.Done())
+    return Malformed("holder", value, in, kHolderRowVersion2);
+  return SmallRow(row);
 }
 
 void PutRow(std::string* out, const NodeFloorRow& row) { Put(out, row.lost_incarnation); }
@@ -284,7 +305,7 @@ absl::StatusOr<AppliedRow> DecodeAppliedRow(std::string_view value) {
   if (ok && version == kAppliedRowVersion2) {
     ok = ReadFlags(&in, kInstalling, &flags) && in.Bytes(&configuration);
   }
-  if (!ok || !in.Done()) return Malformed("applied", value, in);
+  if (!ok || !in.Done()) return Malformed("applied", value, in, kAppliedRowVersion2);
   row.installing = (flags & kInstalling) != 0;
   row.configuration = configuration;
   return row;
@@ -361,15 +382,21 @@ absl::StatusOr<DedupRecord> DecodeDedupIndexRow(QueueId queue, SetKey place,
 }
 
 std::string EncodeSmallRow(const SmallRow& row) {
+  if (const auto* holder = std::get_if<HolderRow>(&row)) return EncodeHolderRow(*holder);
   std::string out;
   PutFixed8(&out, kRowVersion);
-  std::visit([&out](const auto& alternative) { PutRow(&out, alternative); }, row);
+  const auto put = [&out](const auto& alternative) {
+    if constexpr (!std::is_same_v<std::decay_t<decltype(alternative)>, HolderRow>) {
+      PutRow(&out, alternative);
+    }
+  };
+  std::visit(put, row);
   return out;
 }
 
 absl::StatusOr<SmallRow> DecodeSmallRow(const SmallRowKey& key, std::string_view value) {
   if (std::holds_alternative<GlobalsKey>(key)) return DecodeAs<GlobalsRow>("globals", value);
-  if (std::holds_alternative<HolderKey>(key)) return DecodeAs<HolderRow>("holder", value);
+  if (std::holds_alternative<HolderKey>(key)) return DecodeHolderRow(value);
   if (std::holds_alternative<NodeFloorKey>(key)) return DecodeAs<NodeFloorRow>("node", value);
   if (std::holds_alternative<RequestKey>(key)) return DecodeAs<RequestRow>("request", value);
   if (std::holds_alternative<SessionKey>(key)) return DecodeAs<SessionRow>("session", value);

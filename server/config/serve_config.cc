@@ -3,6 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -19,7 +22,24 @@ std::string EnvironmentName(const std::string& flag) {
 
 template <class T>
 CLI::Option* Add(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
-  return app.add_option(flag, value, help)->envname(EnvironmentName(flag))->capture_default_str();
+  return app.add_option(flag, value, help)
+      ->envname(EnvironmentName(flag))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->capture_default_str();
+}
+
+// The command line with what the environment says before its own flags: the last one counts, and
+// both win over the file. (CLI11 by itself would ask the environment after the file.)
+std::vector<std::string> WithEnvironment(const CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> arguments = {argv[0]};
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_envname().empty()) continue;
+    const char* const value = std::getenv(option->get_envname().c_str());
+    if (value == nullptr || *value == '\0') continue;
+    arguments.push_back(absl::StrCat(option->get_name(), "=", value));
+  }
+  arguments.insert(arguments.end(), argv + 1, argv + argc);
+  return arguments;
 }
 
 CLI::Validator SyncForm() {
@@ -65,7 +85,7 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   CLI::App app(
       "Runs a node. Every flag is also a key of the configuration file (without the dashes) and\n"
       "an environment variable (HOLDFAST_ and the flag in capitals). A flag wins over the\n"
-      "file, the file over the environment.",
+      "environment, the environment over the file.",
       "holdfast serve");
   Add(app, "--data-dir", config.data_dir, "Where the node keeps its data");
   Add(app, "--node-id", config.node_id, "This node's number; fixed at first start")
@@ -97,10 +117,14 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   Add(app, "--log-level", config.log_level, "How much to log")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.set_config("--config", "", "Configuration file, one 'key = value' a line")
-      ->envname("HOLDFAST_CONFIG");
+      ->envname("HOLDFAST_CONFIG")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.allow_config_extras(CLI::config_extras_mode::error);
   try {
-    app.parse(argc, argv);
+    const std::vector<std::string> arguments = WithEnvironment(app, argc, argv);
+    std::vector<const char*> words;
+    for (const std::string& argument : arguments) words.push_back(argument.c_str());
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     return {.config = std::nullopt, .exit_code = app.exit(error) == 0 ? 0 : 2};
   }

@@ -1,5 +1,5 @@
-// What `holdfast serve` can be told: by flag, in a configuration file, or by environment
-// variable, in that order of precedence.
+// What `holdfast serve` can be told: by flag, by environment variable, or in a configuration file,
+// in that order of precedence.
 //
 // Thread-safety: functions without state.
 

@@ -23,7 +23,7 @@ TEST(ServeOptions, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(parsed.config->sync_interval, absl::ZeroDuration());
 }
 
-TEST(ServeOptions, FlagWinsOverFileAndFileOverEnvironment) {
+TEST(ServeOptions, FlagWinsOverEnvironmentAndEnvironmentOverFile) {
   const std::string file = std::string(std::getenv("TEST_TMPDIR")) + "/serve.conf";
   std::ofstream(file) << "listen = \"127.0.0.1:1\"\nshards = 3\nnode-id = 9\n";
   setenv("HOLDFAST_SHARDS", "4", 1);
@@ -35,9 +35,28 @@ TEST(ServeOptions, FlagWinsOverFileAndFileOverEnvironment) {
   unsetenv("HOLDFAST_LOG_LEVEL");
   ASSERT_TRUE(parsed.config.has_value());
   EXPECT_EQ(parsed.config->listen, "127.0.0.1:3");
-  EXPECT_EQ(parsed.config->shards, 3u);
-  EXPECT_EQ(parsed.config->node_id, 9u);
+  EXPECT_EQ(parsed.config->shards, 4u);
+  EXPECT_EQ(parsed.config->node_id, 9u) << "what only the file says";
   EXPECT_EQ(parsed.config->log_level, "error");
+}
+
+TEST(ServeOptions, FileMayBeNamedByTheEnvironment) {
+  const std::string file = std::string(std::getenv("TEST_TMPDIR")) + "/named.conf";
+  std::ofstream(file) << "shards = 5\n";
+  setenv("HOLDFAST_CONFIG", file.c_str(), 1);
+  const ParsedServe parsed = Parse({});
+  unsetenv("HOLDFAST_CONFIG");
+  ASSERT_TRUE(parsed.config.has_value());
+  EXPECT_EQ(parsed.config->shards, 5u);
+}
+
+TEST(ServeOptions, WrongAndEmptyVariables) {
+  setenv("HOLDFAST_SHARDS", "many", 1);
+  EXPECT_EQ(Parse({}).exit_code, 2) << "a wrong value is an error";
+  EXPECT_EQ(Parse({"--shards", "2"}).exit_code, 2) << "also where a flag would win";
+  setenv("HOLDFAST_SHARDS", "", 1);
+  EXPECT_EQ(Parse({}).config->shards, 0u) << "an empty one says nothing";
+  unsetenv("HOLDFAST_SHARDS");
 }
 
 TEST(ServeOptions, WrongValuesEndWithTheUsageCode) {

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -16,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "xxhash.h"
 
@@ -28,14 +28,7 @@ constexpr int kFormat = 1;
 constexpr uint32_t kShardsDefault = 16;
 constexpr uint32_t kShardsMax = 4096;
 
-absl::Status FromErrno(const std::string& what) {
-  const int error = errno;
-  const std::string message = absl::StrCat(what, ": ", std::strerror(error));
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
-  if (error == EROFS || error == EIO) return absl::UnavailableError(message);
-  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(message);
-  return absl::InternalError(message);
-}
+absl::Status FromErrno(const std::string& what) { return ErrnoStatus(errno, what); }
 
 absl::Status SyncDirectory(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

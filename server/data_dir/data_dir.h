@@ -41,7 +41,7 @@ class DataDir {
   // Makes the directory if need be, locks it, and raises its incarnation durably.
   // Errors: FAILED_PRECONDITION (another process uses it; its identity is another than wanted; it
   // holds files but no identity), DATA_LOSS (identity.json is damaged), UNIMPLEMENTED (a later
-  // format), RESOURCE_EXHAUSTED, UNAVAILABLE (the disk is full, read-only, fails).
+  // format), those of base/errno_status.h.
   static absl::StatusOr<std::unique_ptr<DataDir>> Open(const std::string& path,
                                                        const Wanted& wanted);
   ~DataDir();

@@ -167,7 +167,8 @@ void Applier::Fetched(absl::StatusOr<Loaded> loaded, uint64_t releases, Needs ne
   if (!loaded.ok()) return Fail(loaded.status());
   Drain();  // so that what the current entry has deleted is left out
   std::optional<Loaded> current = FilterLoaded(*std::move(loaded), releases, *parts_.overlay);
-  if (!current.has_value()) return Fetch(std::move(needs), purpose);
+  (void)needs;
+  if (!current.has_value()) current = Loaded();
   parts_.machine->Load(*std::move(current));
   if (purpose == Purpose::kRefill) {
     refilling_ = false;

@@ -86,18 +86,20 @@ void MultiReserve::GotOffers() {
 void MultiReserve::WaitForOffers() {
   const uint64_t round = ++round_;
   waiting_ = true;
+  gathered_ = ExecuteResult();
   left_ = parts_.size();
   for (const Part& part : parts_) {
     ReserveRequest request = request_;
     request.queues = part.queues;
     part.at.loop->Post([self = shared_from_this(), shard = part.at.shard, round,
                         request = std::move(request)]() mutable {
-      WaiterPtr waiter = MakeWaiter(
-          self->id_, std::move(request), self->deadline_micros_,
-          [self, round](ExecuteResult result) {
-            self->OnHome([round, status = result.status, code = result.outcome.code](
-                             MultiReserve* on_home) { on_home->OfferCame(round, status, code); });
-          });
+      WaiterPtr waiter =
+          MakeWaiter(self->id_, std::move(request), self->deadline_micros_,
+                     [self, round](ExecuteResult result) {
+                       self->OnHome([round, result = std::move(result)](MultiReserve* on_home) {
+                         on_home->OfferCame(round, result);
+                       });
+                     });
       waiter->offer_only = true;
       shard->Reserve(std::move(waiter));
     });
@@ -105,12 +107,18 @@ void MultiReserve::WaitForOffers() {
 }
 
 // Every part answers each round exactly once; the first one ends the waiting of the others.
-void MultiReserve::OfferCame(uint64_t round, const absl::Status& status, OutcomeCode code) {
+void MultiReserve::OfferCame(uint64_t round, const ExecuteResult& result) {
   if (round != round_) return;
-  const bool something = status.ok() && code == OutcomeCode::kOk;
-  if (waiting_ && (something || !status.ok())) EndWaiting();
+  if (gathered_.status.ok() && !result.status.ok()) gathered_ = result;
+  if (waiting_) {
+    // It ended by itself: the deadline has come, or no more may wait there.
+    if (result.outcome.code == OutcomeCode::kNothingReady) {
+      deadline_micros_ = std::min(deadline_micros_, home_->MonotonicMicros());
+    }
+    EndWaiting();
+  }
   if (--left_ > 0) return;
-  waiting_ = false;
+  if (!gathered_.status.ok()) return Finish(std::move(gathered_));
   AskOffers();  // which finds something, or that the deadline has passed
 }
 

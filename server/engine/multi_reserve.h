@@ -3,7 +3,7 @@
 //   ask offers ──something──▶ reserve the best ──got some──▶ done
 //     ▲   │ nothing                 │ lost the race
 //     │   ▼                         │
-//     │  wait for an offer at every shard ──deadline──▶ done (nothing ready)
+//     │  wait for an offer at every shard ──deadline, drain──▶ done (nothing ready)
 //     └───────────┴─────────────────┘
 //
 // Waiting is for offers, not leases, so no attempt is burnt on a grant that nobody takes. Order
@@ -49,7 +49,7 @@ class MultiReserve : public std::enable_shared_from_this<MultiReserve> {
   void AskOffers();
   void GotOffers();
   void WaitForOffers();
-  void OfferCame(uint64_t round, const absl::Status& status, OutcomeCode code);
+  void OfferCame(uint64_t round, const ExecuteResult& result);
   void EndWaiting();
   void ReserveBest();
   void Reserved();
@@ -70,7 +70,7 @@ class MultiReserve : public std::enable_shared_from_this<MultiReserve> {
   size_t left_ = 0;            // answers that are still to come in this step
   absl::Status status_;        // the first failure of this step
   std::vector<Offer> offers_;  // by part
-  ExecuteResult gathered_;
+  ExecuteResult gathered_;     // what has come of this step
 };
 
 }  // namespace holdfast

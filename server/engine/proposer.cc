@@ -1,6 +1,7 @@
 #include "server/engine/proposer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -67,6 +68,7 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
     internal_.pop_front();
     slots_.emplace_back();
   }
+  internal_count_ = commands_.size();
   while (!pending_.empty() && !IsFull(pending_.front().command.size())) {
     Submission next = std::move(pending_.front());
     pending_.pop_front();
@@ -86,6 +88,13 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
 
 void Proposer::Proposed(LogPosition position, std::vector<Slot> slots) {
   in_flight_.push_back({position, std::move(slots)});
+}
+
+void Proposer::Refused() {
+  internal_.insert(
+      internal_.begin(), std::make_move_iterator(commands_.begin()),
+      std::make_move_iterator(commands_.begin() + static_cast<ptrdiff_t>(internal_count_)));
+  internal_count_ = 0;
 }
 
 std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vector<Slot>* lost) {

@@ -74,6 +74,8 @@ class Proposer {
   // REQUIRES: HasWork().
   Entry BuildEntry(LogTime now);
   void Proposed(LogPosition position, std::vector<Slot> slots);
+  // The entry built last was refused: what nobody waits for in it goes into the next one.
+  void Refused();
   // Who waits for the entry at `position`; empty for an entry that this leader did not propose.
   // Entries of ours that it replaced are given to `lost`.
   std::vector<Slot> TakeSlots(LogPosition position, std::vector<Slot>* lost);
@@ -101,6 +103,7 @@ class Proposer {
   std::vector<std::string> commands_;
   std::vector<Slot> slots_;
   size_t bytes_ = 0;
+  size_t internal_count_ = 0;  // of commands_, the first
 };
 
 }  // namespace holdfast

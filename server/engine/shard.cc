@@ -15,6 +15,8 @@ namespace {
 // Jobs and entries that one Expire may end or collect: bounds the work of one command.
 constexpr uint32_t kExpireMax = 1000;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+// How long after a refused proposal the next is made though no command comes.
+constexpr int64_t kRefusedRetryMicros = 100'000;
 
 ExecuteResult Refusal(const absl::Status& why) {
   ExecuteResult result;
@@ -138,11 +140,25 @@ void Shard::Pump() {
     Proposer::Entry entry = proposer_.BuildEntry(now);
     const absl::StatusOr<LogPosition> position =
         log_->Propose(EntryType::kCommands, std::move(entry.bytes));
-    if (!position.ok()) return Refuse(std::move(entry.slots), position.status());
+    if (!position.ok()) {
+      proposer_.Refused();
+      RetryLater();
+      return Refuse(std::move(entry.slots), position.status());
+    }
     if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
     proposer_.Proposed(*position, std::move(entry.slots));
   }
   SetTimer();
+}
+
+// The log takes nothing now though leadership has not ended: it is being handed over.
+void Shard::RetryLater() {
+  if (retry_scheduled_) return;
+  retry_scheduled_ = true;
+  parts_.executor->RunAt(parts_.executor->MonotonicMicros() + kRefusedRetryMicros, [this] {
+    retry_scheduled_ = false;
+    Pump();
+  });
 }
 
 void Shard::ProposeDeadlines(LogTime now) {
@@ -294,30 +310,33 @@ void Shard::ReturnUndelivered(const Outcome& outcome) {
 
 void Shard::Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done) {
   ExecuteResult result;
-  std::vector<PayloadQuery> cold;
-  std::vector<size_t> cold_places;
-  for (size_t i = 0; i < outcome.grants.size(); ++i) {
-    if (payloads[i].owner != nullptr) continue;
-    const Job& job = outcome.grants[i].job;
-    cold.push_back({job.id, job.payload_size_bytes, job.payload_digest});
-    cold_places.push_back(i);
-  }
   result.payloads = std::move(payloads);
   result.outcome = std::move(outcome);
-  if (cold.empty()) return std::move(done)(std::move(result));
+  ColdPayloads cold;
+  for (size_t i = 0; i < result.outcome.grants.size(); ++i) {
+    PayloadRef& payload = result.payloads[i];
+    if (payload.owner == nullptr) cold.Add(result.outcome.grants[i].job, &payload);
+  }
+  if (cold.queries.empty()) return std::move(done)(std::move(result));
+  ReadCold(std::move(cold), [result = std::move(result),
+                             done = std::move(done)](const absl::Status& status) mutable {
+    std::move(done)(status.ok() ? std::move(result) : Refusal(status));
+  });
+}
+
+void Shard::ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done) {
   parts_.reader->Post([this, snapshot = applier_->snapshot(), cold = std::move(cold),
-                       cold_places = std::move(cold_places), result = std::move(result),
                        done = std::move(done)]() mutable {
     absl::StatusOr<std::vector<PayloadRef>> payloads =
-        ReadPayloads(*snapshot, options_.shard, cold);
+        ReadPayloads(*snapshot, options_.shard, cold.queries);
     if (!payloads.ok()) {
       parts_.on_fatal(payloads.status());
-      return std::move(done)(Refusal(payloads.status()));
+      return std::move(done)(payloads.status());
     }
-    for (size_t i = 0; i < cold_places.size(); ++i) {
-      result.payloads[cold_places[i]] = std::move((*payloads)[i]);
+    for (size_t i = 0; i < cold.places.size(); ++i) {
+      *cold.places[i] = std::move((*payloads)[i]);
     }
-    std::move(done)(std::move(result));
+    std::move(done)(absl::OkStatus());
   });
 }
 

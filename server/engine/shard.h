@@ -32,6 +32,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/log_clock.h"
+#include "server/engine/overlay/cold_reader.h"
 #include "server/engine/overlay/dirty_overlay.h"
 #include "server/engine/overlay/flush_batch.h"
 #include "server/engine/proposer.h"
@@ -126,6 +127,7 @@ class Shard final : public LogObserver {
   // goes into one entry.
   void SchedulePump();
   void Pump();
+  void RetryLater();
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
@@ -134,6 +136,18 @@ class Shard final : public LogObserver {
   void AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads);
   // Reads the payloads that are missing and calls `done`.
   void Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done);
+  // Payloads that are in the store, and where they are wanted.
+  struct ColdPayloads {
+    std::vector<PayloadQuery> queries;
+    std::vector<PayloadRef*> places;
+
+    void Add(const Job& job, PayloadRef* place) {
+      queries.push_back({job.id, job.payload_size_bytes, job.payload_digest});
+      places.push_back(place);
+    }
+  };
+  // Puts them there, off the loop, and calls `done` with how it went. REQUIRES: the places stay.
+  void ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Wake();
   void EndLateWaiters();
@@ -168,6 +182,7 @@ class Shard final : public LogObserver {
   bool draining_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
+  bool retry_scheduled_ = false;
   bool expire_in_flight_ = false;
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set

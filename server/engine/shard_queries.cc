@@ -202,32 +202,20 @@ void Shard::FinishList(const JobListQuery& query, std::vector<Job> jobs, bool mo
 }
 
 void Shard::AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDone done) {
-  std::vector<PayloadQuery> cold;
-  std::vector<size_t> cold_places;
+  ColdPayloads cold;
   for (size_t i = 0; i < result.jobs.size() && payload_bytes_max > 0; ++i) {
     JobView& view = result.jobs[i];
     if (std::optional<PayloadRef> payload = overlay_.FindPayload(view.job.id);
         payload.has_value()) {
       view.payload = *std::move(payload);
     } else {
-      cold.push_back({view.job.id, view.job.payload_size_bytes, view.job.payload_digest});
-      cold_places.push_back(i);
+      cold.Add(view.job, &view.payload);
     }
   }
-  if (cold.empty()) return std::move(done)(std::move(result));
-  parts_.reader->Post([this, snapshot = applier_->snapshot(), cold = std::move(cold),
-                       cold_places = std::move(cold_places), result = std::move(result),
-                       done = std::move(done)]() mutable {
-    absl::StatusOr<std::vector<PayloadRef>> payloads =
-        ReadPayloads(*snapshot, options_.shard, cold);
-    if (!payloads.ok()) {
-      parts_.on_fatal(payloads.status());
-      return std::move(done)(Failure(payloads.status()));
-    }
-    for (size_t i = 0; i < cold_places.size(); ++i) {
-      result.jobs[cold_places[i]].payload = std::move((*payloads)[i]);
-    }
-    std::move(done)(std::move(result));
+  if (cold.queries.empty()) return std::move(done)(std::move(result));
+  ReadCold(std::move(cold), [result = std::move(result),
+                             done = std::move(done)](const absl::Status& status) mutable {
+    std::move(done)(status.ok() ? std::move(result) : Failure(status));
   });
 }
 

@@ -181,7 +181,7 @@ class FlushModelTest : public ::testing::Test {
     if (prng_.Chance(1, 3)) {
       if (model_.holders.erase(holder) > 0) overlay_.RowChanged(KeyOf(holder), nullptr);
     } else {
-      const HolderRow row = {prng_.Chance(1, 2), prng_.Next()};
+      const HolderRow row = {prng_.Below(3), prng_.Next()};
       model_.holders[holder] = row;
       const SmallRow small = row;
       overlay_.RowChanged(KeyOf(holder), &small);
