@@ -103,13 +103,11 @@ std::shared_ptr<ClientStream> OutboundLink::EndLocked(LinkEnd* end) {
   return std::exchange(stream_, nullptr);
 }
 
-int64_t OutboundLink::BackoffLocked(bool refused) {
+int64_t OutboundLink::BackoffLocked() {
   const TransportOptions& options = *environment_.options;
-  int64_t ceiling = options.backoff_max_micros;
-  if (!refused) {
-    const uint32_t doublings = std::min(attempts_, 20u);
-    ceiling = std::min(ceiling, options.backoff_min_micros << doublings);
-  }
+  const uint32_t doublings = std::clamp(attempts_, 1u, 20u);
+  const int64_t ceiling =
+      std::min(options.backoff_max_micros, options.backoff_min_micros << doublings);
   const int64_t floor = std::max<int64_t>(ceiling / 2, 1);
   return static_cast<int64_t>(
       jitter_.Between(static_cast<uint64_t>(floor), static_cast<uint64_t>(ceiling)));
@@ -128,7 +126,7 @@ void OutboundLink::Break(DialNumber dial, const std::string& why, bool refused) 
     old = EndLocked(&end);
     phase_ = Phase::kWaiting;
     wait = ++waits_;
-    backoff = BackoffLocked(refused);
+    backoff = BackoffLocked();
   }
   if (old != nullptr) old->Close();
   if (const auto owner = owner_.lock()) owner->OnLinkDown(kind_, end);

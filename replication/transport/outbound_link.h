@@ -127,7 +127,7 @@ class OutboundLink final : public ClientStream::Listener,
   void Break(DialNumber dial, const std::string& why, bool refused);
   // Ends the present dial; the stream that is returned must be closed without the lock.
   std::shared_ptr<ClientStream> EndLocked(LinkEnd* end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int64_t BackoffLocked(bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t BackoffLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnBackoffOver(uint64_t wait);
   void Welcomed(ClientStream* stream, const grpc::ByteBuffer& buffer);
   void Received(ClientStream* stream, const grpc::ByteBuffer& buffer);

@@ -24,9 +24,10 @@
 // peers' queues, and nobody's memory. Messages of control are dropped instead if a loop does not
 // take them.
 //
-// Bounds: TransportOptions; per peer the sum of its queues and twice receive_bytes_max, and a
-// record of record_bytes_max that is being received on each stream.
-// Thread-safety: thread-safe. Ownership: see Start.
+// Bounds: TransportOptions. Per peer its queues, besides one record that is on its way in pieces on
+// each; and of what is received on each stream receive_bytes_max and one frame more with the loops,
+// and one record of record_bytes_max that is being put together.
+// Thread-safety: thread-safe. Ownership: see the constructor.
 
 #ifndef HOLDFAST_REPLICATION_TRANSPORT_PEER_TRANSPORT_H_
 #define HOLDFAST_REPLICATION_TRANSPORT_PEER_TRANSPORT_H_
@@ -132,7 +133,7 @@ struct TransportOptions {
   size_t strangers_max = 256;
 
   // Before a connection is dialed again: uniform in [d / 2, d], where d starts at twice the
-  // minimum and doubles up to the maximum; after a refusal the maximum at once.
+  // minimum and doubles up to the maximum while it does not come up.
   int64_t backoff_min_micros = 50'000;
   int64_t backoff_max_micros = 1'000'000;
   // From dialing to the other's greeting; also how long one who dialed may take to greet.
