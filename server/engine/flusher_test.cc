@@ -13,7 +13,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
-#include "replication/node/local_log.h"
 #include "server/engine/node_engine.h"
 #include "storage/memory_log/memory_log_store.h"
 #include "storage/memory_state/memory_state_store.h"
@@ -107,18 +106,15 @@ class FlusherTest : public testing::Test {
   static constexpr uint64_t kUnflushedBytes = 1 << 20;
 
   FlusherTest()
-      : engine_(
-            MakeOptions(), &log_, &store_,
-            [this](ShardId shard, Executor* loop, LogWriter* writer, LogObserver* observer) {
-              return std::make_unique<LocalLog>(shard, NodeId(1), loop, &log_, writer, observer);
-            },
-            [](const absl::Status& status) { ADD_FAILURE() << status; }) {}
+      : engine_(MakeOptions(), &log_, &store_,
+                [](const absl::Status& status) { ADD_FAILURE() << status; }) {}
 
   void SetUp() override { ASSERT_TRUE(engine_.Start().ok()); }
 
   static NodeEngine::Options MakeOptions() {
     NodeEngine::Options options;
     options.node = NodeId(1);
+    options.disk = DiskId(7);
     options.shards = 4;
     options.loops = 2;
     options.payload_size_bytes_max = 1 << 20;

@@ -115,7 +115,9 @@ class Shard final : public StateMachine {
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
   // Something of other shards was flushed: old snapshots must not be held on to.
-  void OthersFlushed() { applier_->SnapshotChanged(); }
+  void OthersFlushed() {
+    if (applier_ != nullptr) applier_->SnapshotChanged();
+  }
 
   // --- StateMachine.
   void OnAppended(absl::Span<const raft::Entry> entries) override;
