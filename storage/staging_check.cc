@@ -1,12 +1,19 @@
 #include "storage/staging_check.h"
 
 #include "base/check.h"
+#include "base/coding.h"
 
 namespace holdfast {
 
 StagingCheck::StagingCheck(std::string_view begin, std::string_view end)
     : begin_(begin), end_(end) {
-  CHECK(begin < end);
+  uint32_t after = 0;
+  ByteReader first(begin);
+  ByteReader second(end);
+  CHECK(first.BigEndian32(&shard_) && first.Done());
+  CHECK(second.BigEndian32(&after) && second.Done());
+  CHECK_LT(shard_, uint32_t{1} << 31);
+  CHECK_EQ(after, shard_ + 1);
 }
 
 void StagingCheck::OnAdd(Table table, std::string_view key) {

@@ -5,6 +5,7 @@
 #ifndef HOLDFAST_STORAGE_STAGING_CHECK_H_
 #define HOLDFAST_STORAGE_STAGING_CHECK_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,10 @@ namespace holdfast {
 
 class StagingCheck {
  public:
-  // The range [begin, end).
+  // The range [begin, end), which must be one shard's.
   StagingCheck(std::string_view begin, std::string_view end);
 
+  uint32_t shard() const { return shard_; }
   const std::string& begin() const { return begin_; }
   const std::string& end() const { return end_; }
 
@@ -29,8 +31,9 @@ class StagingCheck {
  private:
   enum class State { kAdding, kFinished, kInstalled };
 
-  const std::string begin_;
-  const std::string end_;
+  std::string begin_;
+  std::string end_;
+  uint32_t shard_ = 0;
   State state_ = State::kAdding;
   Table table_ = Table::kMeta;
   std::string last_;  // The last key of `table_`; empty: none yet.

@@ -130,13 +130,14 @@ class StateStaging {
 
   // Replaces all rows of the range by the added ones, then applies `batch` (which may be empty) on
   // top of that: all of it or nothing, and durable when it returns OK. Neither reads the old rows
-  // nor writes anything for each of them; snapshots made before keep them. Cheapest if `batch`
-  // has few rows in the range. Errors as Flush; after kResourceExhausted with Stats().health
+  // nor writes anything for them; snapshots made before keep them. Cheapest if `batch` has few rows
+  // in the range. Errors as Flush; after kResourceExhausted with Stats().health
   // still OK it may be called again. REQUIRES (checked): Finish returned OK, and Install has not.
   virtual absl::Status Install(const StateBatch& batch) = 0;
 };
 
-// Thread-safety: Flush is called by one thread at a time; all else from any thread at any time.
+// Thread-safety: Flush and Reclaim are called by one thread at a time; all else from any thread at
+// any time.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -153,13 +154,20 @@ class StateStore {
   // further Flush returns it, and whether the batch is there is known after a reopen.
   virtual absl::Status Flush(const StateBatch& batch) = 0;
 
-  // Begins to gather rows for [begin, end), which must not be empty. Several may be under way.
+  // Begins to gather rows for the range [begin, end) of one shard: `begin` is its four bytes, `end`
+  // those of the next number. Several may be under way.
   // Errors: the sticky one of the store.
   virtual absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
                                                               std::string_view end) = 0;
 
   // The rows as of the last completed Flush (or of the open). Cheap: a reference count.
   virtual std::shared_ptr<const StateSnapshot> Snapshot() const = 0;
+
+  // Begins to give back the space of rows that completed flushes have deleted, as far as no
+  // snapshot shows them any more; the work is done in the background. Without it deleted rows
+  // may stay on disk. Call it when the snapshots from before a flush have been released, and now
+  // and then: it costs next to nothing if there is nothing to do.
+  virtual void Reclaim() = 0;
 
   virtual StateStats Stats() const = 0;
 };

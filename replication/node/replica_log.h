@@ -88,7 +88,8 @@ class ReplicaLog final : public raft::LogReader {
 
   LogIndex first_ = LogIndex(1);
   LogIndex last_;
-  std::vector<TermRun> runs_;  // of [first - 1, last], the first begins at or before first - 1
+  // Of [first - 1, last]; the first begins at or before first - 1.
+  std::vector<TermRun> runs_ = {TermRun()};
   std::deque<raft::Entry> tail_;
   uint64_t tail_bytes_ = 0;
   uint64_t appended_bytes_ = 0;

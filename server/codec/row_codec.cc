@@ -19,10 +19,10 @@ using field_codec::WriteVarint;
 
 // Every row begins with one of these.
 constexpr uint8_t kRowVersion = 1;
-constexpr uint8_t kAppliedRowVersion2 = 2;
-constexpr uint8_t kInstalling = 1;  // a flag of it
 // A holder that is closed, with its turn.
 constexpr uint8_t kHolderRowVersion2 = 2;
+constexpr uint8_t kAppliedRowVersion2 = 2;
+constexpr uint8_t kInstalling = 1;  // a flag of it
 
 absl::Status Malformed(const char* what, std::string_view value, const ByteReader& in,
                        uint8_t newest_version = kRowVersion) {
@@ -309,7 +309,7 @@ absl::StatusOr<AppliedRow> DecodeAppliedRow(std::string_view value) {
   if (ok && version == kAppliedRowVersion2) {
     ok = ReadFlags(&in, kInstalling, &flags) && in.Bytes(&configuration);
   }
-  if (!ok || !in.Done()) return Malformed("applied", value, in, kAppliedRowVersion2);
+  if (!ok || !in.Done()) return Malformed("applied", value, in);
   row.installing = (flags & kInstalling) != 0;
   row.configuration = configuration;
   return row;

@@ -68,7 +68,7 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
   parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
   parts.on_dirty = [this] {
     if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
-      flusher->Note(overlay_bytes_.load());
+      flusher->Note();
     }
   };
   parts.on_leading = [this] {
@@ -118,7 +118,7 @@ absl::Status NodeEngine::Start() {
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
   flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
-                                       disk_full, fatal);
+                                       &overlay_bytes_, disk_full, fatal);
   running_flusher_.store(flusher_.get(), std::memory_order_release);
   RETURN_IF_ERROR(RecoverShards());
   router_->SetServing(true);

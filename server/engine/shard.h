@@ -114,6 +114,10 @@ class Shard final : public StateMachine {
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
+  // Something of other shards was flushed: old snapshots must not be held on to.
+  void OthersFlushed() {
+    if (applier_ != nullptr) applier_->SnapshotChanged();
+  }
 
   // --- StateMachine.
   void OnAppended(absl::Span<const raft::Entry> entries) override;

@@ -177,6 +177,27 @@ TEST(ColdJobs, ThatComeLateHoldUpOnlyTheirShard) {
   EXPECT_EQ(node.Await(waits).outcome.grants.size(), 1u);
 }
 
+// It is agreed on, so it is not nowhere, though RESOURCE_EXHAUSTED would say so.
+TEST(ColdJobs, ACommittedCommandThatWaitsForThemIsAnsweredThoughTheDiskBecameFull) {
+  TestNode node(SmallWindows());
+  node.Start();
+  const std::vector<JobId> jobs = MakeCold(node, 100);
+  node.log().SetCommits(ScriptedLog::Commits::kByHand);
+  node.reader().Pause();
+  const auto committed =
+      node.Execute(DeleteJobCommand{.jobs = {jobs.back()}, .reserved = ReservedJobs::kRefuse});
+  node.events().RunUntilIdle();
+  node.Commit();
+  const auto lost = node.Enqueue("mail", "not committed");
+  node.events().RunUntilIdle();
+  node.OnLoop([&] { node.log().StopLeading(absl::ResourceExhaustedError("no space")); });
+  EXPECT_TRUE(absl::IsResourceExhausted(node.Await(lost).status));
+  EXPECT_FALSE(committed.has_value());
+  node.reader().Resume();
+  EXPECT_EQ(node.Await(committed).status, absl::OkStatus());
+  EXPECT_EQ(committed->outcome.code, OutcomeCode::kOk);
+}
+
 // A fetch and a flush cross: what was read before the flush may be old and not look so.
 TEST(ColdJobs, FetchedBeforeAFlushEndedAreFetchedAgain) {
   TestNode node(SmallWindows());

@@ -92,12 +92,12 @@ TEST(StateTransfer, TheReceiverHasTheSendersStateInThePlaceOfItsOwnAndGoesOnFrom
 
   TestNode to({});
   to.Start();
-  EnqueueMany(to, "of its own", 3);
+  EnqueueMany(to, "own", 3);
   to.Flush();
   StopLeading(to);
   ASSERT_EQ(Install(to, **state, CopyTo(to, **state)), absl::OkStatus());
   EXPECT_EQ(to.shard().machine().StateHash(), from.shard().machine().StateHash());
-  EXPECT_EQ(to.shard().machine().FindQueue("of its own"), nullptr);
+  EXPECT_EQ(to.shard().machine().FindQueue("own"), nullptr);
   EXPECT_TRUE(to.shard().applied().installing);
 
   to.log().ResetTo((*state)->applied().position);
@@ -146,8 +146,13 @@ TEST(StateTransfer, AStateThatIsNotTheSnapshotsIsNotInstalled) {
 }
 
 TEST(Prefetching, WhatAnEntryNeedsIsLoadedBeforeItIsCommitted) {
-  TestNode node({});
+  TestNode::Options options;
+  options.machine.window_jobs_max = 8;
+  options.machine.window_jobs_low = 4;
+  options.machine.hot_jobs_max = 16;
+  TestNode node(options);
   node.Start();
+  EnqueueMany(node, "mail", 100);
   const JobId job = node.Enqueued(node.Enqueue("mail", "x"));
   node.Flush();
   node.Crash();

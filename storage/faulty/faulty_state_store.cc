@@ -180,6 +180,7 @@ class FaultyStateStore final : public StateStore {
   std::shared_ptr<const StateSnapshot> Snapshot() const override {
     return std::make_shared<FaultySnapshot>(state_, epoch_);
   }
+  void Reclaim() override {}
   StateStats Stats() const override {
     StateStats stats = state_->rows().Stats();
     stats.health = Health();

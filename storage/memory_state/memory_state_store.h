@@ -28,6 +28,7 @@ class MemoryStateStore final : public StateStore {
   absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
                                                       std::string_view end) override;
   std::shared_ptr<const StateSnapshot> Snapshot() const override;
+  void Reclaim() override {}  // A row lives only as long as something shows it.
   StateStats Stats() const override;
 
  private:

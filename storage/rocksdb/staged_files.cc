@@ -6,15 +6,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "storage/rocksdb/batch_files.h"
+#include "storage/rocksdb/batch_runs.h"
 #include "storage/rocksdb/database.h"
+#include "storage/rocksdb/prefix_map.h"
 #include "storage/rocksdb/status.h"
 
 namespace holdfast {
 
-StagedFiles::StagedFiles(const Options* options, std::string_view begin, std::string_view end,
+StagedFiles::StagedFiles(const Options* options, uint32_t logical, uint32_t physical,
                          std::string path_prefix)
-    : options_(options), begin_(begin), end_(end), path_prefix_(std::move(path_prefix)) {}
+    : options_(options),
+      logical_(logical),
+      physical_(physical),
+      path_prefix_(std::move(path_prefix)) {}
 
 StagedFiles::~StagedFiles() {
   writer_.reset();
@@ -33,51 +37,38 @@ absl::Status StagedFiles::Error(const rocksdb::Status& status) {
   return failed_;
 }
 
-absl::Status StagedFiles::Open(std::string_view begin) {
-  const rocksdb::Options& options = (*options_)[static_cast<size_t>(table_)];
-  std::vector<std::string>& paths = paths_[static_cast<size_t>(table_)];
-  paths.push_back(absl::StrCat(path_prefix_, TableName(table_), "-", paths.size(), ".sst"));
+absl::Status StagedFiles::Open(Table table) {
+  table_ = table;
+  const rocksdb::Options& options = (*options_)[static_cast<size_t>(table)];
+  std::vector<std::string>& paths = paths_[static_cast<size_t>(table)];
+  paths.push_back(absl::StrCat(path_prefix_, TableName(table), "-", paths.size(), ".sst"));
   writer_ = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(options), options);
-  share_begin_.assign(begin);
-  share_bytes_ = 0;
+  open_bytes_ = 0;
   return Error(writer_->Open(paths.back()));
 }
 
-absl::Status StagedFiles::Close(std::string_view end) {
-  rocksdb::Status status = writer_->DeleteRange(SliceOf(share_begin_), SliceOf(end));
-  if (status.ok()) status = writer_->Finish();  // Syncs too.
-  RETURN_IF_ERROR(Error(status));
+absl::Status StagedFiles::Close() {
+  if (writer_ == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(Error(writer_->Finish()));  // Syncs too.
   file_bytes_ += writer_->FileSize();
   writer_.reset();
   return absl::OkStatus();
 }
 
-absl::Status StagedFiles::GoTo(Table table) {
-  if (writer_ == nullptr) RETURN_IF_ERROR(Open(begin_));
-  while (table_ != table) {
-    RETURN_IF_ERROR(Close(end_));
-    table_ = static_cast<Table>(static_cast<uint8_t>(table_) + 1);
-    RETURN_IF_ERROR(Open(begin_));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status StagedFiles::Add(Table table, std::string_view key, std::string_view value) {
   RETURN_IF_ERROR(failed_);
-  RETURN_IF_ERROR(GoTo(table));
-  if (share_bytes_ >= kFileBytesMax) {
-    RETURN_IF_ERROR(Close(key));
-    RETURN_IF_ERROR(Open(key));
-  }
-  share_bytes_ += key.size() + value.size();
+  if (table != table_ || open_bytes_ >= kRunBytesMax) RETURN_IF_ERROR(Close());
+  if (writer_ == nullptr) RETURN_IF_ERROR(Open(table));
+  open_bytes_ += key.size() + value.size();
   row_bytes_ += key.size() + value.size();
-  return Error(writer_->Put(SliceOf(key), SliceOf(value)));
+  key_ = PrefixBytes(physical_);
+  key_.append(key.substr(kShardPrefixSize));
+  return Error(writer_->Put(key_, SliceOf(value)));
 }
 
 absl::Status StagedFiles::Finish() {
   RETURN_IF_ERROR(failed_);
-  RETURN_IF_ERROR(GoTo(kAllTables.back()));
-  return Close(end_);
+  return Close();
 }
 
 void StagedFiles::Taken() {

@@ -312,10 +312,12 @@ TEST_P(StateStoreContract, AnOldSnapshotKeepsItsRowsThroughAFullDrain) {
   Flush(fill);
   auto before = store_->Snapshot();
   Flush(drain);
+  store_->Reclaim();
   EXPECT_EQ(ScanAll(*store_->Snapshot(), Table::kIndex, 1000, 1 << 20).size(), 0u);
   EXPECT_EQ(ScanAll(*before, Table::kIndex, 1000, 1 << 20).size(), size_t{kRows});
   EXPECT_GT(*before->ApproximateSize(Table::kIndex, key(0), key(kRows)), 0u);
   before.reset();
+  store_->Reclaim();
   Flush(fill);
   EXPECT_EQ(ScanAll(*store_->Snapshot(), Table::kIndex, 1000, 1 << 20).size(), size_t{kRows});
 }

@@ -31,8 +31,8 @@ constexpr uint64_t kPartMin = 512;
 
 absl::Status Malformed(const char* what, std::string_view bytes, const ByteReader& in) {
   if (!bytes.empty() && static_cast<uint8_t>(bytes[0]) != kVersion) {
-    return absl::DataLossError(absl::StrCat(what, " of version ", static_cast<uint8_t>(bytes[0]),
-                                            ", which is not known"));
+    return absl::DataLossError(
+        absl::StrCat(what, " of version ", static_cast<uint8_t>(bytes[0]), ", which is not known"));
   }
   return absl::DataLossError(absl::StrCat(what, " of ", bytes.size(), " bytes: malformed at byte ",
                                           bytes.size() - in.remaining()));
@@ -78,9 +78,8 @@ bool ReadPiece(ByteReader* in, SnapshotPiece* piece) {
     return true;
   }
   // A part is neither empty nor the whole.
-  return in->Varint(&piece->value_size) && in->Varint(&piece->offset) &&
-         in->Bytes(&piece->bytes) && !piece->bytes.empty() &&
-         piece->offset <= piece->value_size &&
+  return in->Varint(&piece->value_size) && in->Varint(&piece->offset) && in->Bytes(&piece->bytes) &&
+         !piece->bytes.empty() && piece->offset <= piece->value_size &&
          piece->bytes.size() <= piece->value_size - piece->offset &&
          piece->bytes.size() < piece->value_size;
 }
@@ -113,10 +112,9 @@ absl::StatusOr<SnapshotCursor> DecodeCursor(std::string_view bytes) {
   uint8_t table = 0;
   std::string_view key;
   if (!ReadVersion(&in) || !in.Fixed64(&id) || !in.Varint(&cursor.chunk) ||
-      !in.Fixed64(&cursor.chain) || !in.Fixed8(&table) || table >= kTableCount ||
-      !in.Bytes(&key) || key.size() > kSnapshotKeyBytesMax + 1 ||
-      !in.Varint(&cursor.value_offset) || !in.Varint(&cursor.rows) || !in.Varint(&cursor.bytes) ||
-      !in.Done()) {
+      !in.Fixed64(&cursor.chain) || !in.Fixed8(&table) || table >= kTableCount || !in.Bytes(&key) ||
+      key.size() > kSnapshotKeyBytesMax + 1 || !in.Varint(&cursor.value_offset) ||
+      !in.Varint(&cursor.rows) || !in.Varint(&cursor.bytes) || !in.Done()) {
     return Malformed("cursor of a snapshot", bytes, in);
   }
   cursor.id = SnapshotId(id);
@@ -189,8 +187,8 @@ absl::Status Advance(const SnapshotPiece& piece, ShardId shard, SnapshotCursor* 
     return absl::InvalidArgumentError("the key does not come after the one before");
   }
   if (piece.offset != cursor->value_offset) {
-    return absl::InvalidArgumentError(absl::StrCat("the value goes on at byte ", piece.offset,
-                                                   ", not ", cursor->value_offset));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the value goes on at byte ", piece.offset, ", not ", cursor->value_offset));
   }
   cursor->table = piece.table;
   cursor->key = key;

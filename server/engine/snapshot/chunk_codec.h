@@ -2,8 +2,8 @@
 // chunks that its rows travel in, and the cursor that says where to go on. Layout: FORMAT.md.
 //
 // A chunk is a run of rows in the order of (table, key). A row that is too large for one chunk is
-// cut into pieces over several. Each chunk says of which snapshot it is, its number, and the digest of
-// all chunks before it (a chain), so that a missing, repeated, altered or foreign one is noticed
+// cut into pieces over several. Each chunk says of which snapshot it is, its number, and the digest
+// of all chunks before it (a chain), so that a missing, repeated, altered or foreign one is noticed
 // when it comes and not at the end.
 //
 //   descriptor, row, row, row | row, row, piece | piece | piece, row, row | row, totals
@@ -32,8 +32,8 @@ namespace holdfast {
 // Drawn at random for each snapshot that is made: its chunks fit no other one. 0: none.
 using SnapshotId = StrongInt<struct SnapshotIdTag, uint64_t>;
 
-// A chunk has at most as many bytes as were asked for, which are at least these; chunk 0 also has the
-// configuration.
+// A chunk has at most as many bytes as were asked for, which are at least these; chunk 0 also has
+// the configuration.
 inline constexpr uint64_t kChunkBytesMin = 4096;
 // Of one row. A payload (server/codec/payload_codec.h) fits.
 inline constexpr uint64_t kSnapshotKeyBytesMax = 1024;
@@ -88,9 +88,9 @@ struct SnapshotChunk {
   SnapshotId id;
   ShardId shard;
   uint64_t number = 0;
-  uint64_t chain = 0;                                           // of the chunks before
-  std::optional<ShardSnapshotDescriptor> descriptor = {};       // in chunk 0 only
-  std::vector<SnapshotPiece> pieces = {};                       // views of the chunk's bytes
+  uint64_t chain = 0;                                      // of the chunks before
+  std::optional<ShardSnapshotDescriptor> descriptor = {};  // in chunk 0 only
+  std::vector<SnapshotPiece> pieces = {};                  // views of the chunk's bytes
   bool last = false;
   uint64_t rows = 0;   // with `last`: of the whole snapshot
   uint64_t bytes = 0;  // likewise
@@ -107,8 +107,7 @@ absl::Status Advance(const SnapshotPiece& piece, ShardId shard, SnapshotCursor* 
 class ChunkWriter {
  public:
   // At chunk 0 it carries the descriptor. REQUIRES: bytes_max >= kChunkBytesMin.
-  ChunkWriter(const ShardSnapshotDescriptor& descriptor, SnapshotCursor cursor,
-              uint64_t bytes_max);
+  ChunkWriter(const ShardSnapshotDescriptor& descriptor, SnapshotCursor cursor, uint64_t bytes_max);
 
   // Adds as much as fits of the row, from cursor().value_offset on, and moves the cursor by that;
   // false if something of it is left for the next chunk. A row that fits into a chunk is not cut.

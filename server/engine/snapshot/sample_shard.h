@@ -1,4 +1,5 @@
-// A shard without log, loop and clients, for tests: a machine, what it has not flushed, and a store.
+// A shard without log, loop and clients, for tests: a machine, what it has not flushed, and a
+// store.
 //
 // Thread-safety: thread-compatible. Ownership: the store outlives it.
 

@@ -66,8 +66,8 @@ absl::StatusOr<bool> PinnedSnapshot::AddRestOfRow(const StateSnapshot& rows,
   if (row == nullptr || row->table != at.table || row->key != at.key) {
     ASSIGN_OR_RETURN(std::optional<std::string> value, rows.Get(at.table, at.key));
     if (!value.has_value() || value->size() <= at.value_offset) {
-      return absl::DataLossError(absl::StrCat("the cursor is not one of ",
-                                              NameOf(descriptor_.id, descriptor_.shard)));
+      return absl::DataLossError(
+          absl::StrCat("the cursor is not one of ", NameOf(descriptor_.id, descriptor_.shard)));
     }
     auto read = std::make_shared<CutRow>();
     read->table = at.table;
@@ -119,8 +119,8 @@ absl::StatusOr<ExportedChunk> PinnedSnapshot::Read(std::string_view cursor,
     rows = rows_;
   }
   if (rows == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        NameOf(descriptor_.id, descriptor_.shard), " has expired: begin with a new one"));
+    return absl::FailedPreconditionError(absl::StrCat(NameOf(descriptor_.id, descriptor_.shard),
+                                                      " has expired: begin with a new one"));
   }
   ASSIGN_OR_RETURN(SnapshotCursor from, CursorOf(cursor));
   ChunkWriter writer(descriptor_, std::move(from), std::max(bytes_max, kChunkBytesMin));
@@ -169,8 +169,7 @@ absl::StatusOr<std::shared_ptr<const PinnedSnapshot>> SnapshotPins::Pin(const St
   descriptor.state_hash = applied->state_hash;
   descriptor.layout_version = kLayoutVersion;
   descriptor.configuration = applied->configuration;
-  auto pin =
-      std::make_shared<PinnedSnapshot>(std::move(descriptor), std::move(rows), now_micros);
+  auto pin = std::make_shared<PinnedSnapshot>(std::move(descriptor), std::move(rows), now_micros);
   pins_.push_back(pin);
   return pin;
 }

@@ -1,5 +1,5 @@
-// Pinned states: a shard's durable rows as of one flush, kept as they are while they are read, chunk
-// by chunk, for another replica.
+// Pinned states: a shard's durable rows as of one flush, kept as they are while they are read,
+// chunk by chunk, for another replica.
 //
 // A pin keeps deleted rows on disk, so there are few of them and each ends by itself: when nothing
 // has been read from it for a while, or when it is too old.

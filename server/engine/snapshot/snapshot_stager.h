@@ -3,11 +3,11 @@
 //
 //   Stage ─▶ Add(chunk) … Add(last chunk) ─▶ Install ─▶ RestoreMachine on the store's new snapshot
 //
-// What was added lies in files beside the store's own, invisible; it goes with this object, and with
-// the process. Every chunk is checked wholly before a row of it is taken: its checksum, that it is
-// the next one of this snapshot (by its number and by the digest of all before it), that its keys
-// rise and are the shard's; with the last one, the numbers of rows and bytes, and that the layout
-// and applied rows are there and are those of the descriptor.
+// What was added lies in files beside the store's own, invisible; it goes with this object, and
+// with the process. Every chunk is checked wholly before a row of it is taken: its checksum, that
+// it is the next one of this snapshot (by its number and by the digest of all before it), that its
+// keys rise and are the shard's; with the last one, the numbers of rows and bytes, and that the
+// layout and applied rows are there and are those of the descriptor.
 //
 // Install is one atomic step: the shard's old rows, in all tables, give way to the new ones, and
 // the applied row says `installing`. A crash leaves the one state or the other. The caller then
@@ -47,7 +47,8 @@ class SnapshotStager {
   // Takes the next chunk. A chunk that was taken already is ignored.
   // Errors: DATA_LOSS, naming chunk and place: it is not what the sender made, or not the next; it
   // is refused as a whole, and the right one may still be added. FAILED_PRECONDITION: it is of
-  // another snapshot, or of a layout that this build does not read. Others, of the store, are sticky.
+  // another snapshot, or of a layout that this build does not read. Others, of the store, are
+  // sticky.
   absl::Status Add(std::string_view chunk);
 
   // The cursor of the chunk that comes next: where the sender goes on. "" before the first.

@@ -1,4 +1,5 @@
-// A shard's state pinned, read in chunks, staged, installed and restored, from one store to another.
+// A shard's state pinned, read in chunks, staged, installed and restored, from one store to
+// another.
 
 #include <array>
 #include <functional>
@@ -350,8 +351,8 @@ TEST_F(Staging, AnEarlyEndIsRefused) {
   ASSERT_TRUE(stager->Add(chunks_[0].data).ok());
   SnapshotCursor lying = writer.cursor();
   lying.rows += 7;
-  const absl::Status status = stager->Add(
-      ChunkWriter(pin_->descriptor(), lying, 4096).Finish(ChunkWriter::Last::kYes));
+  const absl::Status status =
+      stager->Add(ChunkWriter(pin_->descriptor(), lying, 4096).Finish(ChunkWriter::Last::kYes));
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_TRUE(absl::StrContains(status.message(), "it ends after")) << status;
   // No rows at all: the rows that every shard has are missing.
@@ -382,8 +383,7 @@ TEST_F(Staging, AStateWhoseHashIsNotTheSendersDoesNotRestore) {
   batch.Put(Table::kMeta, AppliedKey(kShard), EncodeAppliedRow(applied));
   ASSERT_TRUE(source_store_.Flush(batch).ok());
   auto stager = Stage(&target_store_);
-  ASSERT_TRUE(
-      AddAll(stager.get(), ReadAll(**pins_.Pin(source_store_, kShard, kNow), 4096)).ok());
+  ASSERT_TRUE(AddAll(stager.get(), ReadAll(**pins_.Pin(source_store_, kShard, kNow), 4096)).ok());
   ASSERT_TRUE(stager->Install().ok());
   Machine machine({.shard = kShard, .shards = kShards});
   const auto restored = RestoreMachine(*target_store_.Snapshot(), kShard, &machine);
@@ -422,8 +422,7 @@ TEST_F(Staging, ACrashAnywhereLeavesTheOldStateOrTheNewOne) {
       disk.CrashAtFlush(0, leaves);
       if (stager.ok()) stager->reset();
       store = disk.Open();
-      EXPECT_EQ(RowsOf(*store, kShard),
-                survived && leaves == CutFlush::kAll ? installed : before);
+      EXPECT_EQ(RowsOf(*store, kShard), survived && leaves == CutFlush::kAll ? installed : before);
       // And it can be done again.
       stager = SnapshotStager::Stage(store.get(), kShard);
       ASSERT_TRUE(AddAll(stager->get(), chunks_).ok());
@@ -469,8 +468,7 @@ TEST_F(Staging, PinsAreBoundedAndAReleasedOneMakesRoom) {
 }
 
 TEST_F(Staging, APinEndsWhenItIsNotReadOrTooOldAndSaysSo) {
-  SnapshotPins pins(
-      {.pins_max = 2, .unused_micros_max = 1000, .age_micros_max = 5000, .seed = 3});
+  SnapshotPins pins({.pins_max = 2, .unused_micros_max = 1000, .age_micros_max = 5000, .seed = 3});
   const auto unused = *pins.Pin(source_store_, kShard, kNow);
   const auto used = *pins.Pin(source_store_, kShard, kNow);
   for (int64_t now = kNow; now <= kNow + 5000; now += 500) {
