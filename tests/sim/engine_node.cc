@@ -263,6 +263,7 @@ void EngineNode::Crash() {
   run_->reader.Crash();
   state_disk_->Crash();
   sending_.clear();
+  changes_posted_ = 0;
   between_flushes_.clear();
   // Any prefix of the writes under way is there; of the next one, any prefix of its entries.
   for (uint64_t survive = random_.Below(writes_.size() + 1); survive > 0; --survive) {
@@ -314,7 +315,9 @@ void EngineNode::Transfer(ReplicaId to) {
 
 raft::ProposeResult EngineNode::ChangeMembers(const raft::ConfigChange& change) {
   if (!up()) return raft::ProposeResult::kNotLeader;
+  ++changes_posted_;
   OnLoop([this, change] {
+    --changes_posted_;
     if (run_->group.ProposeConfigChange(change) == raft::ProposeResult::kOk) {
       ++around_.stats->member_changes;
     }
@@ -346,6 +349,7 @@ LogIndex EngineNode::applied() const {
 }
 
 bool EngineNode::ChangesMembersAfter(LogIndex index) const {
+  if (changes_posted_ > 0) return true;
   const auto in = [index](const std::vector<raft::Entry>& entries) {
     return std::any_of(entries.begin(), entries.end(), [index](const raft::Entry& entry) {
       return entry.type == raft::EntryType::kConfiguration && entry.index > index;

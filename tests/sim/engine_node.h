@@ -98,7 +98,7 @@ class EngineNode final : public GroupShell {
   bool leads() const;
   LogIndex applied() const;
   const LogImage& log() const { return log_; }
-  // Its log, written or not, has a change of members after `index`.
+  // Its log, written or not, has a change of members after `index`, or one is about to be proposed.
   bool ChangesMembersAfter(LogIndex index) const;
   const raft::HardState& hard_state() const { return hard_state_; }
 
@@ -161,6 +161,7 @@ class EngineNode final : public GroupShell {
   absl::Status failed_;  // until Resume
   absl::Status fatal_;
   LogIndex delivered_;
+  uint32_t changes_posted_ = 0;  // of members, that the loop has not come to
   SimTime disk_free_{0};
   bool flushing_ = false;
   std::deque<Task> between_flushes_;  // wait for the end of the flush
