@@ -370,8 +370,8 @@ bool Group::CampaignIfAlone() {
 void Group::KeepTicking() {
   // Without a configuration too, once it has heard of a leader: how long ago that was decides
   // whether it votes for another.
-  const bool knows_others = !configuration_.voters.empty() ||
-                            (core_ != nullptr && core_->leader() != ReplicaId());
+  const bool knows_others =
+      !configuration_.voters.empty() || (core_ != nullptr && core_->leader() != ReplicaId());
   if (ticking_ || !knows_others || IsAlone()) return;
   ticking_ = true;
   // Groups of a node tick at different moments.

@@ -20,7 +20,6 @@
 #include "base/prng.h"
 #include "base/types.h"
 #include "replication/raft/core.h"
-#include "tests/sim/timeline.h"
 #include "tests/sim/flow_bounds.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/network.h"
@@ -28,6 +27,7 @@
 #include "tests/sim/replica_disk.h"
 #include "tests/sim/run_result.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/timeline.h"
 #include "tests/sim/trace.h"
 
 namespace holdfast::sim {

@@ -128,8 +128,7 @@ bool EngineCluster::MayLose(const std::set<ReplicaId>& lost) const {
   }
   return std::all_of(configurations.begin(), configurations.end(),
                      [&useless](const raft::Configuration& configuration) {
-                       return configuration.voters.empty() ||
-                              MajorityAlive(configuration, useless);
+                       return configuration.voters.empty() || MajorityAlive(configuration, useless);
                      });
 }
 
@@ -268,8 +267,7 @@ void EngineCluster::ChangeMembers(uint64_t choice) {
 void EngineCluster::StepClock(const Action& action, EngineNode* node) {
   if (schedule_.setup.nodes < 3) return;
   if (!wrong_clock_.has_value()) wrong_clock_ = node->slot();
-  nodes_[*wrong_clock_]->StepClock(
-      (static_cast<int64_t>(action.n) - (int64_t{1} << 31)) * 1000);
+  nodes_[*wrong_clock_]->StepClock((static_cast<int64_t>(action.n) - (int64_t{1} << 31)) * 1000);
 }
 
 // --- Healing.

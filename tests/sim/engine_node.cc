@@ -46,11 +46,8 @@ Group::Options GroupOptions(const Setup& setup, ReplicaId self, uint64_t seed) {
 }
 
 Shard::Options ShardOptions(NodeId node, uint64_t incarnation, uint64_t hot_jobs_max) {
-  Shard::Options options{.shard = kShard,
-                         .node = node,
-                         .incarnation = incarnation,
-                         .machine = {},
-                         .proposer = {}};
+  Shard::Options options{
+      .shard = kShard, .node = node, .incarnation = incarnation, .machine = {}, .proposer = {}};
   options.machine.shard = kShard;
   options.machine.shards = 1;
   options.machine.hot_jobs_max = hot_jobs_max;
@@ -102,16 +99,15 @@ class EngineNode::WatchedLog final : public ReplicatedLog {
     return group_->Propose(std::move(data));
   }
   void ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&> done) override {
-    group_->ReadBarrier(
-        [this, asked = node_->around_.checker->committed(),
-         done = std::move(done)](absl::StatusOr<LogIndex> index) mutable {
-          if (index.ok()) {
-            ++node_->around_.stats->reads;
-            // What is committed and not delivered yet may be read up to.
-            if (*index < asked) node_->around_.checker->OnRead(node_->replica_, asked, *index);
-          }
-          std::move(done)(index);
-        });
+    group_->ReadBarrier([this, asked = node_->around_.checker->committed(),
+                         done = std::move(done)](absl::StatusOr<LogIndex> index) mutable {
+      if (index.ok()) {
+        ++node_->around_.stats->reads;
+        // What is committed and not delivered yet may be read up to.
+        if (*index < asked) node_->around_.checker->OnRead(node_->replica_, asked, *index);
+      }
+      std::move(done)(index);
+    });
   }
   void Applied(LogIndex index) override {
     node_->OnApplied(index);
@@ -235,8 +231,8 @@ void EngineNode::Start(const std::vector<ReplicaId>& initial_voters) {
   flushing_ = false;
   Group::Options options = GroupOptions(*around_.setup, replica_, random_.Next());
   options.initial_voters = initial_voters;
-  const SimulatedExecutor::Clock clock{
-      .drift_ppm = int64_t{around_.setup->drift_per_1000[slot_]} * 1000};
+  const SimulatedExecutor::Clock clock{.drift_ppm =
+                                           int64_t{around_.setup->drift_per_1000[slot_]} * 1000};
   run_ = std::make_unique<Run>(this, clock, options);
   run_->loop.AdvanceWall(wall_offset_);
   run_->reader.AdvanceWall(wall_offset_);
@@ -355,10 +351,9 @@ bool EngineNode::ChangesMembersAfter(LogIndex index) const {
       return entry.type == raft::EntryType::kConfiguration && entry.index > index;
     });
   };
-  return in(log_.entries()) || std::any_of(writes_.begin(), writes_.end(),
-                                           [&in](const QueuedWrite& queued) {
-                                             return in(queued.write.entries);
-                                           });
+  return in(log_.entries()) ||
+         std::any_of(writes_.begin(), writes_.end(),
+                     [&in](const QueuedWrite& queued) { return in(queued.write.entries); });
 }
 
 // --- The log.
@@ -391,9 +386,8 @@ void EngineNode::WriteNext() {
   } else if (failed_.ok()) {
     Put(queued.write);
   }
-  run_->loop.Post([done = std::move(queued.done), status = failed_]() mutable {
-    std::move(done)(status);
-  });
+  run_->loop.Post(
+      [done = std::move(queued.done), status = failed_]() mutable { std::move(done)(status); });
 }
 
 void EngineNode::Put(const LogWrite& write) {
@@ -437,9 +431,8 @@ void EngineNode::Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone
                             .data = std::make_shared<const std::string>(std::move(entry.payload))});
       }
     }
-    run_->loop.Post([done, entries = std::move(entries)]() mutable {
-      std::move (*done)(std::move(entries));
-    });
+    run_->loop.Post(
+        [done, entries = std::move(entries)]() mutable { std::move (*done)(std::move(entries)); });
   });
 }
 
@@ -513,18 +506,17 @@ void EngineNode::Send(PeerMessage message) {
         EngineNode* const node = host->NodeOf(peer);
         if (node == nullptr || !node->up()) return;
         if (node->around_.trace->on()) {
-          node->around_.trace->Line(absl::StrCat(
-              node->Name(), " gets ", raft::DescribeMessage(message.message, "  ")));
+          node->around_.trace->Line(
+              absl::StrCat(node->Name(), " gets ", raft::DescribeMessage(message.message, "  ")));
         }
         *node->around_.hash =
-            Mix(*node->around_.hash, static_cast<uint64_t>(message.message.type) << 32 ^
-                                         message.message.index.value());
+            Mix(*node->around_.hash,
+                static_cast<uint64_t>(message.message.type) << 32 ^ message.message.index.value());
         node->OnLoop([node, message] { node->run_->group.Step(message); });
       });
   if (sent || !random_.Chance(1, 4)) return;
-  Later(Draw(SimTime(5'000)), [this, peer] {
-    OnLoop([this, peer] { run_->group.ReportUnreachable(peer); });
-  });
+  Later(Draw(SimTime(5'000)),
+        [this, peer] { OnLoop([this, peer] { run_->group.ReportUnreachable(peer); }); });
 }
 
 void EngineNode::SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) {
@@ -544,14 +536,13 @@ void EngineNode::SendChunk(const std::shared_ptr<Sending>& sending, std::string 
   EngineNode* const to = around_.host->NodeOf(peer);
   const bool sent =
       chunk.ok() && to != nullptr && to->up() &&
-      around_.network->Send(slot_, to->slot(), Draw(kChunkMax),
-                            [host = around_.host, peer, sending, piece = Piece{cursor, *chunk}] {
-                              EngineNode* const node = host->NodeOf(peer);
-                              if (node == nullptr || !node->up()) return;
-                              node->OnLoop([node, sending, piece] {
-                                node->ReceiveChunk(sending, piece);
-                              });
-                            });
+      around_.network->Send(
+          slot_, to->slot(), Draw(kChunkMax),
+          [host = around_.host, peer, sending, piece = Piece{cursor, *chunk}] {
+            EngineNode* const node = host->NodeOf(peer);
+            if (node == nullptr || !node->up()) return;
+            node->OnLoop([node, sending, piece] { node->ReceiveChunk(sending, piece); });
+          });
   if (!sent) return EndSending(sending, raft::Core::SnapshotResult::kFailed);
   // The next one goes when this must have arrived; a lost one ends it at the receiver.
   Later(kChunkMax + SimTime(1'000), [this, sending, chunk = *chunk] {
@@ -592,9 +583,9 @@ void EngineNode::ReceiveChunk(const std::shared_ptr<Sending>& sending, const Pie
 void EngineNode::OnDelivered(absl::Span<const raft::Entry> entries) {
   for (const raft::Entry& entry : entries) {
     if (entry.index != Next(delivered_)) {
-      around_.checker->Fail("applied in order",
-                            absl::StrCat(Name(), " is given ", entry.index.value(), " after ",
-                                         delivered_.value()));
+      around_.checker->Fail(
+          "applied in order",
+          absl::StrCat(Name(), " is given ", entry.index.value(), " after ", delivered_.value()));
     }
     if (log_.TermAt(entry.index) != entry.term) {
       around_.checker->Fail("durable before applied",
@@ -604,8 +595,8 @@ void EngineNode::OnDelivered(absl::Span<const raft::Entry> entries) {
     }
     const std::optional<raft::Status> status = run_->group.GetStatus();
     const Term term = status.has_value() ? status->hard_state.term : Term();
-    around_.checker->OnCommit(replica_, delivered_,
-                              {entry.index, term, raft::Role::kFollower, {}}, log_);
+    around_.checker->OnCommit(replica_, delivered_, {entry.index, term, raft::Role::kFollower, {}},
+                              log_);
     delivered_ = entry.index;
     if (entry.type != raft::EntryType::kConfiguration) continue;
     const auto configuration = raft::DecodeConfiguration(*entry.data);

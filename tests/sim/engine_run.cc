@@ -55,9 +55,9 @@ class EngineRun {
     while (!done_ && !checker.violation().has_value()) {
       if (++stats_.steps > kStepsMax) checker.Fail("bounded steps", "a run that does not end");
       if (!events_.RunOne() || timeline_.now() > end) {
-        checker.Fail("progress", absl::StrCat(cluster_.Unsettled().value_or("jobs are left"), " ",
-                                              kProgressWithin.count() / 1000,
-                                              " ms after everything healed"));
+        checker.Fail("progress",
+                     absl::StrCat(cluster_.Unsettled().value_or("jobs are left"), " ",
+                                  kProgressWithin.count() / 1000, " ms after everything healed"));
       }
     }
     if (done_) Judge();

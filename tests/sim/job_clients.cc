@@ -158,8 +158,8 @@ void JobClients::OnEnqueued(const std::shared_ptr<EnqueueRequest>& request, cons
   }
   const uint64_t again = request->random.Below(kAgainMicros << std::min(++request->tries, 4u));
   const bool leader = request->random.Chance(2, 3);
-  const auto other = static_cast<Slot>(
-      request->random.Below(around_.setup->nodes + around_.setup->spares));
+  const auto other =
+      static_cast<Slot>(request->random.Below(around_.setup->nodes + around_.setup->spares));
   around_.timeline->After(Micros(again), [this, request, slot = leader ? kLeaderSlot : other] {
     TryEnqueue(request, slot);
   });
@@ -182,8 +182,7 @@ void JobClients::Reserve(const std::string& queue, uint32_t max, Slot slot,
   GiveUpLater(call, [this, queue, call, then] { then(OnReserved(call, queue, nullptr)); });
 }
 
-std::vector<JobClients::Lease> JobClients::OnReserved(const CallPtr& call,
-                                                      const std::string& queue,
+std::vector<JobClients::Lease> JobClients::OnReserved(const CallPtr& call, const std::string& queue,
                                                       const ExecuteResult* result) {
   std::vector<Lease> leases;
   EndCall(call);
@@ -253,8 +252,8 @@ void JobClients::SettleSometime(const Lease& lease, Prng random) {
                              : what < 88 ? OperationKind::kTouch
                                          : OperationKind::kBury;
   if (what >= 96) return;  // the worker is gone
-  const Slot slot = random.Chance(4, 5) ? kLeaderSlot
-                                        : static_cast<Slot>(random.Below(around_.setup->nodes));
+  const Slot slot =
+      random.Chance(4, 5) ? kLeaderSlot : static_cast<Slot>(random.Below(around_.setup->nodes));
   around_.timeline->After(Micros(after), [this, lease, kind, slot, random]() mutable {
     Settle(lease, kind, slot, random);
     if (kind == OperationKind::kTouch) SettleSometime(lease, Prng(random.Next()));

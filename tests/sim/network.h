@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "tests/sim/timeline.h"
 #include "tests/sim/run_result.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/timeline.h"
 
 namespace holdfast::sim {
 

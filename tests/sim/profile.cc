@@ -116,8 +116,8 @@ void DrawFaults(Prng& random, ActionKind kind, Schedule* schedule) {
     action.peer = static_cast<Slot>(random.Below(setup.nodes + setup.spares));
     action.lasts = SimTime(1000 * random.Between(shape.lasts_ms_min, shape.lasts_ms_max));
     if (kind == ActionKind::kClockStep) {
-      // Far ahead, or a little behind: a leader whose own clock is far behind may take log time from
-      // it, as the earlier of two.
+      // Far ahead, or a little behind: a leader whose own clock is far behind may take log time
+      // from it, as the earlier of two.
       const uint64_t ahead = Pick<uint64_t>(random, {50, 2'000, 3'600'000});
       const uint64_t behind = std::min<uint64_t>(ahead, 1'000);
       action.n = (uint64_t{1} << 31) - behind + random.Below(ahead + behind);

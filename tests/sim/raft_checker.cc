@@ -36,8 +36,8 @@ bool RaftChecker::NoteLeader(ReplicaId replica, Term term) {
   if (added) {
     ++stats_->leader_changes;
   } else if (at->second != replica) {
-    Fail("one leader a term", absl::StrCat(Who(at->second), " and ", Who(replica),
-                                           " lead in term ", term.value()));
+    Fail("one leader a term",
+         absl::StrCat(Who(at->second), " and ", Who(replica), " lead in term ", term.value()));
   }
   return added;
 }

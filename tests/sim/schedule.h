@@ -101,7 +101,7 @@ struct Setup {
   uint32_t write_bytes_max = 100;  // a client's write
 
   // The engine.
-  uint64_t keep_bytes = 1 << 20;     // of the log, beyond what is flushed
+  uint64_t keep_bytes = 1 << 20;    // of the log, beyond what is flushed
   uint64_t hot_jobs_max = 1 << 20;  // in memory
 
   // How ticks run: node i's clock is fast by this many of 1,000 (negative: slow).

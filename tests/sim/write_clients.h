@@ -14,9 +14,9 @@
 
 #include "base/prng.h"
 #include "base/types.h"
-#include "tests/sim/timeline.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/timeline.h"
 
 namespace holdfast::sim {
 

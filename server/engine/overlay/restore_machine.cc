@@ -17,8 +17,7 @@ absl::StatusOr<std::optional<AppliedRow>> RestoreMachine(const StateSnapshot& sn
         const bool dedup = std::holds_alternative<RequestKey>(key);
         if (!dedup || !MutantIs(Mutant::kDedupForgottenAtSnapshot)) machine->Restore(key, row);
       }));
-  if (machine->StateHash() != applied->state_hash &&
-      !MutantIs(Mutant::kDedupForgottenAtSnapshot)) {
+  if (machine->StateHash() != applied->state_hash && !MutantIs(Mutant::kDedupForgottenAtSnapshot)) {
     return absl::DataLossError(absl::StrCat("shard ", shard.value(),
                                             ": the stored records are not those of entry ",
                                             applied->index.value(), ": their hash differs"));
