@@ -157,7 +157,10 @@ void Group::Step(PeerMessage message) {
   const Message& said = message.message;
   if (core_ == nullptr || dead_ || said.to != options_.self || said.from == options_.self) return;
   if (!IsPeerMessage(said.type)) return;
-  clocks_.Observe(said.from, message.wall_micros, executor_->MonotonicMicros());
+  // `from` of those that are passed on is not who sent them, and whose clock it is.
+  const bool passed_on =
+      said.type == MessageType::kTransferLeader || said.type == MessageType::kReadIndex;
+  if (!passed_on) clocks_.Observe(said.from, message.wall_micros, executor_->MonotonicMicros());
   core_->Step(std::move(message.message));
   Process();
 }
@@ -386,6 +389,7 @@ void Group::Tick() {
   const int64_t now = executor_->MonotonicMicros();
   executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });
   if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
+  WallMicros();  // agrees on the time while enough is heard of it
   core_->Tick();
   Process();
 }

@@ -21,6 +21,8 @@ namespace {
 using raft::MessageType;
 
 constexpr ShardId kShard(0);
+// SimulatedExecutor's clocks begin here.
+constexpr int64_t kEpochMicros = 1'700'000'000'000'000;
 constexpr SimTime kHealedWriteMax{500};
 constexpr SimTime kReadMax{2'000};
 constexpr SimTime kChunkMax{4'000};
@@ -68,7 +70,10 @@ class EngineNode::WatchedMachine final : public StateMachine {
     node_->OnDelivered(entries);
     shard_->OnCommitted(entries);
   }
-  void OnLeaderStart(Term term) override { shard_->OnLeaderStart(term); }
+  void OnLeaderStart(Term term) override {
+    node_->OnLeaderStart(term);
+    shard_->OnLeaderStart(term);
+  }
   void OnLeaderStop(const absl::Status& why) override { shard_->OnLeaderStop(why); }
   void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
       override {
@@ -579,6 +584,15 @@ void EngineNode::ReceiveChunk(const std::shared_ptr<Sending>& sending, const Pie
 }
 
 // --- What the checker is told.
+
+void EngineNode::OnLeaderStart(Term term) {
+  if (!around_.trace->on()) return;
+  const int64_t right = kEpochMicros + around_.timeline->now().count();
+  around_.trace->Line(absl::StrCat(
+      Name(), " leads term ", term.value(), "; by the clock agreed on it is ",
+      (run_->log.WallMicros() - right) / 1000, " ms later than it is, by its own ",
+      (run_->loop.WallMicros() - right) / 1000, " ms"));
+}
 
 void EngineNode::OnDelivered(absl::Span<const raft::Entry> entries) {
   for (const raft::Entry& entry : entries) {

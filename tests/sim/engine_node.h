@@ -134,6 +134,7 @@ class EngineNode final : public GroupShell {
   // At the receiver, as a task of its loop.
   void ReceiveChunk(const std::shared_ptr<Sending>& sending, const Piece& piece);
   void EndSending(const std::shared_ptr<Sending>& sending, raft::Core::SnapshotResult result);
+  void OnLeaderStart(Term term);
   void OnDelivered(absl::Span<const raft::Entry> entries);
   void OnApplied(LogIndex index);
   void OnFlushed(LogIndex index);
