@@ -370,7 +370,7 @@ SimTime EngineNode::DrawWrite() {
 }
 
 void EngineNode::Write(LogWrite write, Done done) {
-  writes_.push_back({std::move(write), std::move(done)});
+  writes_.push_back({.write = std::move(write), .done = std::move(done)});
   disk_free_ = std::max(disk_free_, around_.timeline->now() + DrawWrite());
   Later(disk_free_ - around_.timeline->now(), [this] { WriteNext(); });
 }
@@ -378,6 +378,7 @@ void EngineNode::Write(LogWrite write, Done done) {
 void EngineNode::WriteNext() {
   QueuedWrite queued = std::move(writes_.front());
   writes_.pop_front();
+  if (queued.resumes) failed_ = absl::OkStatus();
   if (failed_.ok() && fail_next_write_.has_value()) {
     failed_ = *std::exchange(fail_next_write_, std::nullopt);
     ++around_.stats->failed_writes;
@@ -415,10 +416,9 @@ void EngineNode::Put(const LogWrite& write) {
 }
 
 void EngineNode::Resume(Done done) {
-  Later(DrawWrite(), [this, done = std::make_shared<Done>(std::move(done))] {
-    failed_ = absl::OkStatus();
-    run_->loop.Post([done] { std::move (*done)(absl::OkStatus()); });
-  });
+  // In its place among the writes: those before it fail.
+  Write(LogWrite(), std::move(done));
+  writes_.back().resumes = true;
 }
 
 void EngineNode::Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) {
@@ -525,6 +525,11 @@ void EngineNode::Send(PeerMessage message) {
 }
 
 void EngineNode::SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) {
+  if (around_.trace->on()) {
+    around_.trace->Line(absl::StrCat(Name(), " sends its state at ",
+                                     message.message.snapshot->index.value(), " to replica ",
+                                     message.message.to.value()));
+  }
   const auto sending = std::make_shared<Sending>();
   sending->message = std::move(message);
   sending->state = std::move(state);
@@ -560,6 +565,12 @@ void EngineNode::EndSending(const std::shared_ptr<Sending>& sending,
                             raft::Core::SnapshotResult result) {
   const ReplicaId peer = sending->message.message.to;
   sending_.erase(peer);
+  if (around_.trace->on()) {
+    around_.trace->Line(absl::StrCat(
+        Name(),
+        result == raft::Core::SnapshotResult::kInstalled ? " has sent" : " gives up sending",
+        " its state to replica ", peer.value()));
+  }
   Later(Draw(SimTime(50'000)), [this, peer, result] {
     OnLoop([this, peer, result] { run_->group.ReportSnapshot(peer, result); });
   });
@@ -588,10 +599,10 @@ void EngineNode::ReceiveChunk(const std::shared_ptr<Sending>& sending, const Pie
 void EngineNode::OnLeaderStart(Term term) {
   if (!around_.trace->on()) return;
   const int64_t right = kEpochMicros + around_.timeline->now().count();
-  around_.trace->Line(absl::StrCat(
-      Name(), " leads term ", term.value(), "; by the clock agreed on it is ",
-      (run_->log.WallMicros() - right) / 1000, " ms later than it is, by its own ",
-      (run_->loop.WallMicros() - right) / 1000, " ms"));
+  around_.trace->Line(
+      absl::StrCat(Name(), " leads term ", term.value(), "; by the clock agreed on it is ",
+                   (run_->log.WallMicros() - right) / 1000, " ms later than it is, by its own ",
+                   (run_->loop.WallMicros() - right) / 1000, " ms"));
 }
 
 void EngineNode::OnDelivered(absl::Span<const raft::Entry> entries) {

@@ -117,6 +117,7 @@ class EngineNode final : public GroupShell {
   struct QueuedWrite {
     LogWrite write;
     Done done;
+    bool resumes = false;  // it is none, but the end of a failure
   };
   struct Sending;
   struct Piece;
