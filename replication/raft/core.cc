@@ -48,12 +48,6 @@ Core::Impl::Impl(Options options, LogReader* log)
   BecomeFollower(term_, ReplicaId());
   last_hard_state_ = hard_state();
   last_soft_state_ = soft_state();
-  // A crash may leave entries whose term was to be written after them. It was not, so nobody was
-  // told of anything in that term, and no vote was given in it.
-  if (log_.LastId().term > term_) {
-    term_ = log_.LastId().term;
-    vote_ = ReplicaId();
-  }
 }
 
 bool Core::Impl::committed_in_term() const {

@@ -13,22 +13,6 @@ namespace {
 
 const std::vector<uint64_t> kThree{1, 2, 3};
 
-// A write that was cut short left entries of a term that the hard state had not reached.
-TEST(StorageWrites, ATermThatOnlyTheLogHasIsTakenFromTheLog) {
-  CoreCluster cluster(3);
-  cluster.Elect(1);
-  cluster.Propose(1, "a");
-  cluster.Settle();
-  const HardState whole = cluster.replica(2).log.hard_state;
-  cluster.replica(2).log.hard_state = {Term(whole.term.value() - 1), ReplicaId(3), whole.commit};
-  cluster.Restart(2);
-  EXPECT_EQ(cluster.core(2).term(), whole.term);
-  EXPECT_EQ(cluster.core(2).GetStatus().hard_state.vote, ReplicaId());
-  cluster.core(2).CheckInvariants();
-  cluster.Settle();
-  EXPECT_EQ(cluster.replica(2).log.hard_state.term, whole.term);
-}
-
 TEST(StorageWrites, SeveralMayBeUnderWay) {
   LoneCore lone(kThree);
   lone.Lead();

@@ -92,6 +92,8 @@ void CoreNode::Start() {
   log_ = disk_->log();
   raft::HardState hard_state = disk_->hard_state();
   hard_state.commit = std::max(hard_state.commit, machine_.ledger.applied().index);
+  const Term last_term = *log_.TermAt(log_.last());
+  if (last_term > hard_state.term) hard_state = {last_term, ReplicaId(), hard_state.commit};
   const Setup& setup = *around_.setup;
   Core::Options options{
       .id = replica_,

@@ -69,8 +69,9 @@ def _run_script(row, binaries):
     """(caught, how) of a row whose mutant a script must show."""
     script = _HERE.parent.parent / "replication/raft/testdata" / row.what
     runner = binaries / "replication/raft/testing/script_runner"
-    run = subprocess.run([runner, "--check", "--ignore-log", "--mutant", row.mutant, script], capture_output=True, text=True,
-                         check=False)
+    run = subprocess.run(
+        [runner, "--check", "--ignore-log", "--mutant", row.mutant, script],
+        capture_output=True, text=True, check=False)
     differs = run.returncode != 0
     return differs, f"script {row.what}" + ("" if differs else ": the output is the same")
 
