@@ -1,4 +1,5 @@
-// Makes Debian's gRPC and RocksDB invisible to ThreadSanitizer, and what gRPC orders visible.
+// Makes Debian's gRPC, RocksDB and parts of Abseil (status, strings, time) invisible to
+// ThreadSanitizer, and what gRPC orders visible.
 //
 // They are compiled without instrumentation, but ThreadSanitizer still sees their calls of the C
 // library (memcpy, free, sendmsg, ...) and not the atomics that order them, so it would report
