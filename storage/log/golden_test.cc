@@ -49,15 +49,15 @@ void WriteEntries(LogStore* log, ShardId shard, Term term, uint64_t first, uint6
 // Every kind of record, over several segments.
 void WriteLog(LogStore* log) {
   LogBatch batch;
-  batch.SetHardState(kA, {Term(1), NodeId(1), LogIndex()});
-  batch.SetHardState(kB, {Term(4), NodeId(3), LogIndex(9)});
+  batch.SetHardState(kA, {Term(1), ReplicaId(1), LogIndex()});
+  batch.SetHardState(kB, {Term(4), ReplicaId(3), LogIndex(9)});
   ASSERT_TRUE(log->Write(batch, SyncMode::kNow).ok());
   WriteEntries(log, kA, Term(1), 1, 30);
   WriteEntries(log, kA, Term(2), 21, 40);  // another leader's, in their place
   batch.Clear();
   batch.Compact(kA, LogIndex(10), Term(1));
   batch.Reset(kB, LogIndex(500), Term(4));
-  batch.SetHardState(kA, {Term(2), NodeId(2), LogIndex(35)});
+  batch.SetHardState(kA, {Term(2), ReplicaId(2), LogIndex(35)});
   ASSERT_TRUE(log->Write(batch, SyncMode::kNow).ok());
   WriteEntries(log, kB, Term(5), 501, 503);
   ASSERT_TRUE(log->Seal().ok());
@@ -77,13 +77,13 @@ void ExpectEntries(const LogStore& log, ShardId shard, uint64_t first, uint64_t 
 
 void ExpectLog(const LogStore& log) {
   const ShardLog a = log.Describe(kA);
-  EXPECT_EQ(a.hard_state, (HardState{Term(2), NodeId(2), LogIndex(35)}));
+  EXPECT_EQ(a.hard_state, (HardState{Term(2), ReplicaId(2), LogIndex(35)}));
   EXPECT_EQ(a.first, LogIndex(11));
   EXPECT_EQ(a.last, LogIndex(40));
   EXPECT_EQ(a.compacted_term, Term(1));
   ExpectEntries(log, kA, 11, 40);
   const ShardLog b = log.Describe(kB);
-  EXPECT_EQ(b.hard_state, (HardState{Term(4), NodeId(3), LogIndex(9)}));
+  EXPECT_EQ(b.hard_state, (HardState{Term(4), ReplicaId(3), LogIndex(9)}));
   EXPECT_EQ(b.first, LogIndex(501));
   EXPECT_EQ(b.last, LogIndex(503));
   EXPECT_EQ(b.compacted_term, Term(4));
