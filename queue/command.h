@@ -207,6 +207,8 @@ struct Settings {
   uint64_t sessions_max = 10'000;
   uint64_t session_outcomes_max = 4096;  // remembered outcomes a session
   uint64_t queues_max = 10'000'000;
+  // How long an empty, unpaused queue without options stays. A queue that is idle when this is
+  // made shorter still stays as long as it was to stay before.
   LogDuration idle_queue_linger = LogDuration::Seconds(60);
 
   auto operator<=>(const Settings&) const = default;

@@ -105,7 +105,39 @@ enum class StatePressure : uint8_t {
 };
 StatePressure PressureOf(const StateStats& stats);
 
-// Thread-safety: Flush is called by one thread at a time; all else from any thread at any time.
+// Rows that are to take the place of all rows of a range of keys, in every table: gathered on
+// stable storage while the old rows are still there and read, then put in their place by one atomic
+// step.
+//
+// Nothing of it is visible before Install. What is not installed is gone with the object, and
+// after a crash with the next open of the store.
+//
+// Bounds: a staging in use takes some megabytes and the largest value, however many rows it has.
+// Thread-safety: thread-compatible. Add and Finish may run beside a Flush; Install counts as one.
+// Ownership: released before its store.
+class StateStaging {
+ public:
+  virtual ~StateStaging() = default;
+
+  // Adds a row. REQUIRES (checked): tables come in the order of kAllTables, the keys of a table
+  // strictly rise and lie in the range, as those of StateBatch; Finish was not called.
+  // Errors, of Finish too: kResourceExhausted (no space left), kUnavailable, kInternal. They are
+  // sticky for this staging and harm nothing else.
+  virtual absl::Status Add(Table table, std::string_view key, std::string_view value) = 0;
+
+  // No rows follow. OK: all of them are on stable storage. Once.
+  virtual absl::Status Finish() = 0;
+
+  // Replaces all rows of the range by the added ones, then applies `batch` (which may be empty) on
+  // top of that: all of it or nothing, and durable when it returns OK. Neither reads the old rows
+  // nor writes anything for them; snapshots made before keep them. Cheapest if `batch` has few rows
+  // in the range. Errors as Flush; after kResourceExhausted with Stats().health
+  // still OK it may be called again. REQUIRES (checked): Finish returned OK, and Install has not.
+  virtual absl::Status Install(const StateBatch& batch) = 0;
+};
+
+// Thread-safety: Flush and Reclaim are called by one thread at a time; all else from any thread at
+// any time.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -122,8 +154,20 @@ class StateStore {
   // further Flush returns it, and whether the batch is there is known after a reopen.
   virtual absl::Status Flush(const StateBatch& batch) = 0;
 
+  // Begins to gather rows for the range [begin, end) of one shard: `begin` is its four bytes, `end`
+  // those of the next number. Several may be under way.
+  // Errors: the sticky one of the store.
+  virtual absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
+                                                              std::string_view end) = 0;
+
   // The rows as of the last completed Flush (or of the open). Cheap: a reference count.
   virtual std::shared_ptr<const StateSnapshot> Snapshot() const = 0;
+
+  // Begins to give back the space of rows that completed flushes have deleted, as far as no
+  // snapshot shows them any more; the work is done in the background. Without it deleted rows
+  // may stay on disk. Call it when the snapshots from before a flush have been released, and now
+  // and then: it costs next to nothing if there is nothing to do.
+  virtual void Reclaim() = 0;
 
   virtual StateStats Stats() const = 0;
 };

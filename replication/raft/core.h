@@ -40,6 +40,9 @@
 //     were durable, not older ones.
 // 10. The log is cut (in storage) only up to what is applied and durable in the state machine, and
 //     LogReader::Snapshot can stand for what was cut.
+// 11. A replica that has been removed is kept running until another one leads by a configuration
+//     without it: the others learn that its removal is committed later than it does, and until
+//     then they need its vote. (So a leader is best removed after it has handed over.)
 //
 // With Options::write_mode kTogether the caller instead handles each Ready wholly (write, send,
 // apply) before the next one, and calls Advance() in place of Step-to-itself, OnWritten, OnApplied.

@@ -100,6 +100,8 @@ class Core::Impl {
   bool HearsOnlyLeader() const;
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);
+  void TellCommit(Message* refusal) const;
+  void LearnCommit(const Message& refusal);
   void CountVote(ReplicaId from, Peer::Vote vote);
   void ReleaseIdleMemory();
   void TickElection();

@@ -167,11 +167,27 @@ void Core::Impl::HandleVoteRequest(const Message& message) {
   // The asker's term: its pre-vote is of one that this replica has not begun.
   response.term = granted ? message.term : term_;
   response.reject = !granted;
+  if (!granted && !IsPromotable()) TellCommit(&response);
   if (granted && real) {
     election_elapsed_ = 0;
     vote_ = message.from;
   }
   Send(std::move(response));
+}
+
+// A replica that is no voter any more, and so never campaigns, may have a longer log than those who
+// do not know yet that they can do without its vote: the entry that says so is in their logs, but
+// the leader was gone before it told them that it is committed. This replica tells them instead.
+void Core::Impl::TellCommit(Message* refusal) const {
+  refusal->commit = log_.commit();
+  if (log_.TermAt(refusal->commit, &refusal->log_term) != LogRead::kOk) refusal->commit = {};
+}
+
+void Core::Impl::LearnCommit(const Message& refusal) {
+  if (role_ == Role::kLeader || refusal.commit == LogIndex()) return;
+  // The same entry there: the logs agree up to it, whatever the term is by now.
+  if (!log_.Has({.term = refusal.log_term, .index = refusal.commit})) return;
+  log_.CommitTo(refusal.commit);
 }
 
 void Core::Impl::HandleVoteResponse(const Message& message) {

@@ -260,6 +260,55 @@ TEST(Membership, NextLeaderLeavesAJointConfigurationThatItsPredecessorDidNot) {
   EXPECT_TRUE(cluster.core(2).configuration().voters_outgoing.empty());
 }
 
+// The leader that is removed was cut off when it learned that its removal is committed, with more
+// entries in its log than the others have. They need its vote by the configuration that they have
+// applied, and their logs are not up to date enough for it. It can't campaign itself.
+TEST(Membership, ReplicaThatWasRemovedDoesNotKeepTheOthersFromElectingALeader) {
+  for (const bool pre_vote : {false, true}) {
+    CoreCluster cluster(2, 0, [=](Core::Options* o) { o->pre_vote = pre_vote; });
+    cluster.Elect(1);
+    cluster.core(1).ProposeConfigChange(OneStep(Kind::kRemove, 1));
+    cluster.Work(1);
+    cluster.Propose(1, "a");
+    // Replica 2 stores the change; nothing else reaches it.
+    cluster.drop = [](const Message& m) {
+      return m.to == ReplicaId(2) && (m.commit > LogIndex(1) || m.index > LogIndex(1));
+    };
+    cluster.Settle();
+    ASSERT_EQ(cluster.core(1).role(), Role::kFollower);
+    ASSERT_EQ(cluster.core(1).last_index(), LogIndex(3));
+    ASSERT_EQ(cluster.core(2).last_index(), LogIndex(2));
+    ASSERT_EQ(Values(cluster.core(2).configuration().voters), (std::vector<uint64_t>{1, 2}));
+    cluster.Heal();
+    for (int i = 0; i < 5; ++i) {
+      cluster.Tick(1, 20);
+      cluster.Tick(2, 20);
+      cluster.Settle();
+    }
+    EXPECT_EQ(cluster.core(2).role(), Role::kLeader);
+    EXPECT_EQ(Values(cluster.core(2).configuration().voters), (std::vector<uint64_t>{2}));
+  }
+}
+
+TEST(Membership, CommitThatARemovedReplicaTellsCountsOnlyForTheSameEntry) {
+  struct Case {
+    EntryId told;
+    uint64_t commit;
+  };
+  for (const Case& c : {Case{At(1, 2), 2}, Case{At(2, 3), 3}, Case{At(1, 3), 0}, Case{At(3, 9), 0},
+                        Case{At(0, 0), 0}}) {
+    LoneCore lone({1, 2, 3}, {1, 1, 2});
+    lone.core().Campaign();
+    lone.Settle();
+    Message refusal = VoteResponseFrom(2, lone.core().term().value());
+    refusal.reject = true;
+    refusal.log_term = c.told.term;
+    refusal.commit = c.told.index;
+    lone.Step(refusal);
+    EXPECT_EQ(lone.core().commit(), LogIndex(c.commit));
+  }
+}
+
 TEST(Membership, TransferThatFailedDoesNotKeepTheConfigurationJoint) {
   LoneCore lone({1, 2, 3});
   lone.Lead();

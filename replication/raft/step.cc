@@ -33,6 +33,10 @@ bool IsResponse(MessageType type) {
   }
 }
 
+bool IsVoteResponse(MessageType type) {
+  return type == MessageType::kVoteResponse || type == MessageType::kPreVoteResponse;
+}
+
 bool IsOfLeader(MessageType type) {
   return type == MessageType::kAppend || type == MessageType::kHeartbeat ||
          type == MessageType::kSnapshot;
@@ -84,6 +88,7 @@ void Core::Impl::Send(Message message) {
 void Core::Impl::Step(Message message) {
   if (stopped_ || IsLocal(message.type)) return;
   if (IsResponse(message.type) && tracker_.Find(message.from) == nullptr) return;
+  if (IsVoteResponse(message.type) && message.reject) LearnCommit(message);
   if (!StepTerm(message)) return;
   if (IsVoteRequest(message.type)) {
     HandleVoteRequest(message);

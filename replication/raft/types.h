@@ -130,6 +130,8 @@ enum class MessageType : uint8_t {
 //   kAppendResponse     index: the last that this append checked and is stored, or, with reject,
 //                       the append's index; reject_hint/log_term: where to try next
 //   kVote, kPreVote     index/log_term: the candidate's last; transfer: asked for by the leader
+//   kVoteResponse, kPreVoteResponse
+//                       reject, of one that is no voter: commit/log_term: a committed entry
 //   kHeartbeat          commit: at most what the receiver is known to have; context: newest read
 //   kHeartbeatResponse  context: as in the heartbeat
 //   kSnapshot           snapshot

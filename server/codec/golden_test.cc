@@ -178,6 +178,8 @@ Lines Rows() {
       {"row.job_fresh", EncodeJobRow(fresh)},
       {"row.layout", EncodeLayoutRow(1)},
       {"row.applied", EncodeAppliedRow({LogIndex(1000), Term(7), 0x0123456789abcdef})},
+      {"row.applied_2",
+       EncodeAppliedRow({LogIndex(1000), Term(7), 0x0123456789abcdef, "members", true})},
       {"row.queue", EncodeQueueRow(queue)},
       {"row.dedup", EncodeDedupRow(dedup)},
       {"row.dedup_index", EncodeDedupIndexRow(dedup.key)},

@@ -20,6 +20,8 @@ using field_codec::WriteVarint;
 constexpr uint8_t kRowVersion = 1;
 // A holder that is closed, with its turn.
 constexpr uint8_t kHolderRowVersion2 = 2;
+constexpr uint8_t kAppliedRowVersion2 = 2;
+constexpr uint8_t kInstalling = 1;  // a flag of it
 
 absl::Status Malformed(const char* what, std::string_view value, const ByteReader& in,
                        uint8_t newest_version = kRowVersion) {
@@ -280,21 +282,32 @@ absl::Status CheckLayoutRow(std::string_view value) {
 }
 
 std::string EncodeAppliedRow(const AppliedRow& row) {
+  const bool is_plain = row.configuration.empty() && !row.installing;
   std::string out;
-  PutFixed8(&out, kRowVersion);
+  PutFixed8(&out, is_plain ? kRowVersion : kAppliedRowVersion2);
   Put(&out, row.index);
   Put(&out, row.term);
   PutFixed64(&out, row.state_hash);
+  if (is_plain) return out;
+  PutFixed8(&out, row.installing ? kInstalling : 0);
+  PutBytes(&out, row.configuration);
   return out;
 }
 
 absl::StatusOr<AppliedRow> DecodeAppliedRow(std::string_view value) {
   ByteReader in(value);
   AppliedRow row;
-  if (!ReadVersion(&in) || !Read(&in, &row.index) || !Read(&in, &row.term) ||
-      !in.Fixed64(&row.state_hash) || !in.Done()) {
-    return Malformed("applied", value, in);
+  uint8_t version = 0;
+  uint8_t flags = 0;
+  std::string_view configuration;
+  bool ok = in.Fixed8(&version) && (version == kRowVersion || version == kAppliedRowVersion2) &&
+            Read(&in, &row.index) && Read(&in, &row.term) && in.Fixed64(&row.state_hash);
+  if (ok && version == kAppliedRowVersion2) {
+    ok = ReadFlags(&in, kInstalling, &flags) && in.Bytes(&configuration);
   }
+  if (!ok || !in.Done()) return Malformed("applied", value, in);
+  row.installing = (flags & kInstalling) != 0;
+  row.configuration = configuration;
   return row;
 }
 

@@ -32,6 +32,11 @@ struct AppliedRow {
   LogIndex index;
   Term term;
   uint64_t state_hash = 0;  // Machine::StateHash() there
+  // The participants as of there; opaque. Empty: none.
+  std::string configuration = {};
+  // The rows came from another replica, and the log may not have been reset to this point yet. The
+  // next flush of the shard writes a row without it.
+  bool installing = false;
 
   bool operator==(const AppliedRow&) const = default;
 };

@@ -134,10 +134,16 @@ TEST(DedupRows, RoundTripAndAreStrict) {
 }
 
 TEST(AppliedRow, RoundTripsAndIsStrict) {
-  const AppliedRow row = {LogIndex(1'000'000), Term(7), 0x123456789abcdef0};
-  const std::string bytes = EncodeAppliedRow(row);
-  EXPECT_EQ(*DecodeAppliedRow(bytes), row);
-  ExpectStrict(bytes, [](const std::string& cut) { return DecodeAppliedRow(cut).status(); });
+  AppliedRow row = {LogIndex(1'000'000), Term(7), 0x123456789abcdef0};
+  for (const char* configuration : {"", "1 2 3"}) {
+    for (const bool installing : {false, true}) {
+      row.configuration = configuration;
+      row.installing = installing;
+      const std::string bytes = EncodeAppliedRow(row);
+      EXPECT_EQ(*DecodeAppliedRow(bytes), row);
+      ExpectStrict(bytes, [](const std::string& cut) { return DecodeAppliedRow(cut).status(); });
+    }
+  }
 }
 
 TEST(LayoutRow, OtherVersionIsRefusedAndNamed) {

@@ -18,11 +18,13 @@ constexpr absl::Duration kFullDiskCheckEvery = absl::Milliseconds(200);
 }  // namespace
 
 Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
-                 std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal)
+                 std::vector<ShardOnLoop> shards, const std::atomic<uint64_t>* unflushed_bytes,
+                 Handler on_disk_full, Handler on_fatal)
     : options_(options),
       store_(store),
       log_(log),
       shards_(std::move(shards)),
+      unflushed_bytes_(unflushed_bytes),
       on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
       thread_([this] { Run(); }) {
@@ -58,12 +60,16 @@ void Flusher::Fail(const absl::Status& status) {
 bool Flusher::LogIsLong() const { return log_->Usage().retained_bytes >= options_.log_bytes; }
 
 bool Flusher::WaitForReason() {
-  absl::MutexLock lock(&mutex_);
-  while (!stopping_ && !requested_.load(std::memory_order_relaxed)) {
-    if (!wake_.WaitWithTimeout(&mutex_, kCheckEvery)) continue;
-    if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) break;
+  for (;;) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!stopping_ && !requested_.load()) wake_.WaitWithTimeout(&mutex_, kCheckEvery);
+      if (stopping_) return false;
+      if (requested_.load()) return true;
+    }
+    if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) return true;
+    store_->Reclaim();
   }
-  return !stopping_;
 }
 
 void Flusher::WaitForStore() {
@@ -77,9 +83,12 @@ void Flusher::WaitForStore() {
 void Flusher::Run() {
   while (WaitForReason()) {
     WaitForStore();
-    requested_.store(false, std::memory_order_relaxed);
     const absl::Status status = FlushOnce();
     if (!status.ok()) return Fail(status);
+    // What is being flushed counts as unflushed, so requests made meanwhile say nothing. A shard
+    // that notes something now either finds no request, or its bytes are found here.
+    requested_.exchange(false);
+    if (TooMuchUnflushed()) requested_.store(true);
     last_flush_ = absl::Now();
   }
 }
@@ -129,16 +138,31 @@ absl::Status Flusher::FlushOnce() {
     RETURN_IF_ERROR(FlushWhenThereIsRoom(batch));
   }
   frozen.clear();
-  std::vector<std::shared_ptr<const Generation>> retired(shards.size());
-  absl::BlockingCounter left(static_cast<int>(shards.size()));
-  for (size_t i = 0; i < shards.size(); ++i) {
-    shards[i].loop->Post([&retired, &left, i, shard = shards[i].shard] {
-      retired[i] = shard->Flushed();
+  TellShards(shards);
+  store_->Reclaim();
+  return absl::OkStatus();
+}
+
+// All of them, also those that had nothing to flush: a snapshot that an idle shard held on to would
+// keep the deleted rows of all the others on disk.
+void Flusher::TellShards(const std::vector<ShardOnLoop>& flushed) {
+  std::vector<std::shared_ptr<const Generation>> retired(flushed.size());
+  absl::BlockingCounter left(static_cast<int>(shards_.size()));
+  size_t next = 0;  // `flushed` are some of `shards_`, in the same order.
+  for (const ShardOnLoop& one : shards_) {
+    std::shared_ptr<const Generation>* const frees =
+        next < flushed.size() && flushed[next].shard == one.shard ? &retired[next++] : nullptr;
+    one.loop->Post([&left, frees, shard = one.shard] {
+      if (frees != nullptr) {
+        *frees = shard->Flushed();
+      } else {
+        shard->OthersFlushed();
+      }
       left.DecrementCount();
     });
   }
   left.Wait();
-  return absl::OkStatus();  // frees what was frozen, on this thread
+  // What was frozen is freed here, on this thread.
 }
 
 }  // namespace holdfast

@@ -2,7 +2,7 @@
 // memory and the log stay bounded.
 //
 //   thread: wait for a reason ─▶ each loop: Freeze its shards ─▶ one batch ─▶ StateStore::Flush
-//           ─▶ each loop: Flushed ─▶ free what was frozen
+//           ─▶ each loop: Flushed ─▶ free what was frozen ─▶ StateStore::Reclaim
 //
 // Reasons: unflushed bytes, bytes kept in the log, or the age of the oldest unflushed change. All
 // shards go into one flush, since its fsyncs cost the same for one as for all. When the store's
@@ -51,17 +51,16 @@ class Flusher {
 
   // `on_disk_full` is called on the flusher's thread: with RESOURCE_EXHAUSTED when a flush finds
   // no room on the disk, with OK when a later try found it. `on_fatal`: nothing can be flushed.
+  // `unflushed_bytes`: what all shards hold.
   Flusher(const Options& options, StateStore* store, const LogStore* log,
-          std::vector<ShardOnLoop> shards, Handler on_disk_full, Handler on_fatal);
+          std::vector<ShardOnLoop> shards, const std::atomic<uint64_t>* unflushed_bytes,
+          Handler on_disk_full, Handler on_fatal);
   // Stops if that was not done.
   ~Flusher();
 
-  // `unflushed_bytes` is what all shards hold now. Cheap.
-  void Note(uint64_t unflushed_bytes) {
-    if (unflushed_bytes >= options_.unflushed_bytes &&
-        !requested_.exchange(true, std::memory_order_relaxed)) {
-      Request();
-    }
+  // The shards may hold more than before. Cheap.
+  void Note() {
+    if (TooMuchUnflushed() && !requested_.exchange(true)) Request();
   }
   enum class LastFlush : uint8_t { kSkip, kDo };
   // Ends a flush that is under way, does a last one if asked to, joins the thread. The loops must
@@ -69,6 +68,7 @@ class Flusher {
   void Stop(LastFlush last);
 
  private:
+  bool TooMuchUnflushed() const { return unflushed_bytes_->load() >= options_.unflushed_bytes; }
   void Request();
   void Run();
   // Waits for a reason to flush; false when it is time to end.
@@ -79,6 +79,7 @@ class Flusher {
   // frozen stays so, and no other flush may follow.
   absl::Status FlushOnce();
   absl::Status FlushWhenThereIsRoom(const StateBatch& batch);
+  void TellShards(const std::vector<ShardOnLoop>& flushed);
   void Fail(const absl::Status& status);
   std::vector<Shard::Frozen> FreezeAll(std::vector<ShardOnLoop>* frozen_shards);
 
@@ -86,6 +87,7 @@ class Flusher {
   StateStore* const store_;
   const LogStore* const log_;
   const std::vector<ShardOnLoop> shards_;
+  const std::atomic<uint64_t>* const unflushed_bytes_;
   const Handler on_disk_full_;
   const Handler on_fatal_;
 

@@ -44,6 +44,25 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
   return options;
 }
 
+Shard::Parts NodeEngine::ShardParts(uint32_t shard, Executor* loop) {
+  Shard::Parts parts;
+  parts.executor = loop;
+  parts.reader = readers_[shard % options_.readers].get();
+  parts.store = state_;
+  parts.holders = &holders_;
+  parts.overlay_bytes = &overlay_bytes_;
+  parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
+  parts.on_dirty = [this] {
+    Flusher* flusher = notes_.load(std::memory_order_acquire);
+    if (flusher != nullptr) flusher->Note();
+  };
+  parts.on_leading = [this] {
+    absl::MutexLock lock(&mutex_);
+    if (starting_ > 0) --starting_;
+  };
+  return parts;
+}
+
 absl::Status NodeEngine::Start() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
@@ -57,25 +76,7 @@ absl::Status NodeEngine::Start() {
   std::vector<ShardOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     Executor* const loop = loops_[i % loops].get();
-    shards_.push_back(std::make_unique<Shard>(
-        ShardOptions(i), Shard::Parts{.executor = loop,
-                                      .reader = readers_[i % options_.readers].get(),
-                                      .store = state_,
-                                      .holders = &holders_,
-                                      .overlay_bytes = &overlay_bytes_,
-                                      .on_fatal = fatal,
-                                      .on_dirty =
-                                          [this] {
-                                            Flusher* flusher =
-                                                notes_.load(std::memory_order_acquire);
-                                            if (flusher != nullptr)
-                                              flusher->Note(overlay_bytes_.load());
-                                          },
-                                      .on_leading =
-                                          [this] {
-                                            absl::MutexLock lock(&mutex_);
-                                            if (starting_ > 0) --starting_;
-                                          }}));
+    shards_.push_back(std::make_unique<Shard>(ShardOptions(i), ShardParts(i, loop)));
     logs_.push_back(make_log_(ShardId(i), loop, log_writer_.get(), shards_.back().get()));
     shards_.back()->AttachLog(logs_.back().get());
     on_loops.push_back({loop, shards_.back().get()});
@@ -112,7 +113,8 @@ absl::Status NodeEngine::Start() {
     router_->SetDiskFull(status);
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, disk_full, fatal);
+  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, on_loops, &overlay_bytes_,
+                                       disk_full, fatal);
   notes_.store(flusher_.get(), std::memory_order_release);
   router_->SetServing(true);
   return absl::OkStatus();

@@ -87,6 +87,7 @@ class NodeEngine {
 
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
+  Shard::Parts ShardParts(uint32_t shard, Executor* loop);
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
 

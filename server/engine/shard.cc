@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "server/engine/overlay/cold_reader.h"
+#include "server/engine/overlay/restore_machine.h"
 
 namespace holdfast {
 namespace {
@@ -44,19 +45,9 @@ Shard::~Shard() = default;
 absl::StatusOr<LogPosition> Shard::Restore() {
   CHECK(parts_.executor->IsCurrent());
   const std::shared_ptr<const StateSnapshot> snapshot = parts_.store->Snapshot();
-  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored, ReadApplied(*snapshot, options_.shard));
-  AppliedRow applied;
-  if (stored.has_value()) {
-    applied = *stored;
-    RETURN_IF_ERROR(ReadRecords(
-        *snapshot, options_.shard, [this](const QueueRecord& record) { machine_.Restore(record); },
-        [this](const SmallRowKey& key, const SmallRow& row) { machine_.Restore(key, row); }));
-    if (machine_.StateHash() != applied.state_hash) {
-      return absl::DataLossError(absl::StrCat("shard ", options_.shard.value(),
-                                              ": the stored records are not those of entry ",
-                                              applied.index.value(), ": their hash differs"));
-    }
-  }
+  ASSIGN_OR_RETURN(const std::optional<AppliedRow> stored,
+                   RestoreMachine(*snapshot, options_.shard, &machine_));
+  const AppliedRow applied = stored.value_or(AppliedRow());
   flushed_ = frozen_ = applied.index;
   applier_ = std::make_unique<Applier>(
       Applier::Parts{.executor = parts_.executor,

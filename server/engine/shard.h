@@ -107,6 +107,8 @@ class Shard final : public LogObserver {
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
+  // Something of other shards was flushed: old snapshots must not be held on to.
+  void OthersFlushed() { applier_->SnapshotChanged(); }
 
   // --- LogObserver.
   void OnCommitted(absl::Span<const CommittedEntry> entries) override;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -29,7 +30,8 @@ class FaultyStateDisk::State {
     return rule_ == nullptr ? absl::OkStatus() : rule_(operation, number);
   }
 
-  absl::Status Flush(const StateBatch& batch, uint64_t epoch) {
+  // A flush that `apply` does.
+  absl::Status Flush(uint64_t epoch, absl::FunctionRef<absl::Status()> apply) {
     RETURN_IF_ERROR(Begin(StateOperation::kFlush, epoch));
     std::optional<CutFlush> cut;
     {
@@ -40,7 +42,7 @@ class FaultyStateDisk::State {
         is_open_ = false;
       }
     }
-    if (cut != CutFlush::kNothing) RETURN_IF_ERROR(rows_.Flush(batch));
+    if (cut != CutFlush::kNothing) RETURN_IF_ERROR(apply());
     return cut.has_value() ? Crashed() : absl::OkStatus();
   }
 
@@ -72,13 +74,13 @@ class FaultyStateDisk::State {
     absl::MutexLock lock(&mutex_);
     return counts_[static_cast<size_t>(StateOperation::kFlush)];
   }
-  const MemoryStateStore& rows() const { return rows_; }
+  MemoryStateStore& rows() { return rows_; }
 
  private:
   MemoryStateStore rows_;
   mutable absl::Mutex mutex_;
   Rule rule_ ABSL_GUARDED_BY(mutex_);
-  std::array<uint64_t, 5> counts_ ABSL_GUARDED_BY(mutex_) = {};
+  std::array<uint64_t, kStateOperationCount> counts_ ABSL_GUARDED_BY(mutex_) = {};
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
   uint64_t crash_at_flush_ ABSL_GUARDED_BY(mutex_) = 0;
   CutFlush crash_leaves_ ABSL_GUARDED_BY(mutex_) = CutFlush::kNothing;
@@ -120,6 +122,37 @@ class FaultySnapshot final : public StateSnapshot {
   const std::shared_ptr<const StateSnapshot> rows_;
 };
 
+class FaultyStateStore;
+
+class FaultyStaging final : public StateStaging {
+ public:
+  FaultyStaging(FaultyStateStore* store, std::shared_ptr<FaultyStateDisk::State> state,
+                uint64_t epoch, std::unique_ptr<StateStaging> rows)
+      : store_(store), state_(std::move(state)), epoch_(epoch), rows_(std::move(rows)) {}
+
+  absl::Status Add(Table table, std::string_view key, std::string_view value) override {
+    RETURN_IF_ERROR(Begin(StateOperation::kStageAdd));
+    return rows_->Add(table, key, value);
+  }
+  absl::Status Finish() override {
+    RETURN_IF_ERROR(Begin(StateOperation::kStageFinish));
+    return rows_->Finish();
+  }
+  absl::Status Install(const StateBatch& batch) override;
+
+ private:
+  absl::Status Begin(StateOperation operation) {
+    if (failed_.ok()) failed_ = state_->Begin(operation, epoch_);
+    return failed_;
+  }
+
+  FaultyStateStore* const store_;
+  const std::shared_ptr<FaultyStateDisk::State> state_;
+  const uint64_t epoch_;
+  const std::unique_ptr<StateStaging> rows_;
+  absl::Status failed_;
+};
+
 class FaultyStateStore final : public StateStore {
  public:
   explicit FaultyStateStore(std::shared_ptr<FaultyStateDisk::State> state)
@@ -127,16 +160,27 @@ class FaultyStateStore final : public StateStore {
   ~FaultyStateStore() override { state_->Close(epoch_); }
 
   absl::Status Flush(const StateBatch& batch) override {
-    if (const absl::Status health = Health(); !health.ok()) return health;
-    if (batch.empty()) return absl::OkStatus();
-    const absl::Status status = state_->Flush(batch, epoch_);
+    if (batch.empty()) return Health();
+    return FlushBy([&] { return state_->rows().Flush(batch); });
+  }
+  absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
+                                                      std::string_view end) override {
+    RETURN_IF_ERROR(Health());
+    RETURN_IF_ERROR(state_->Begin(StateOperation::kStage, epoch_));
+    ASSIGN_OR_RETURN(std::unique_ptr<StateStaging> rows, state_->rows().Stage(begin, end));
+    return std::make_unique<FaultyStaging>(this, state_, epoch_, std::move(rows));
+  }
+  absl::Status FlushBy(absl::FunctionRef<absl::Status()> apply) {
+    RETURN_IF_ERROR(Health());
+    const absl::Status status = state_->Flush(epoch_, apply);
     absl::MutexLock lock(&mutex_);
-    failed_ = status;
+    if (!absl::IsResourceExhausted(status)) failed_ = status;
     return status;
   }
   std::shared_ptr<const StateSnapshot> Snapshot() const override {
     return std::make_shared<FaultySnapshot>(state_, epoch_);
   }
+  void Reclaim() override {}
   StateStats Stats() const override {
     StateStats stats = state_->rows().Stats();
     stats.health = Health();
@@ -154,6 +198,10 @@ class FaultyStateStore final : public StateStore {
   mutable absl::Mutex mutex_;
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);
 };
+
+absl::Status FaultyStaging::Install(const StateBatch& batch) {
+  return store_->FlushBy([&] { return rows_->Install(batch); });
+}
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 //
 // FaultyStateDisk is what survives a crash: open a store on it, use it, crash it, open it again.
 // The reopened store is exactly at the last completed flush; for a crash in the middle of a flush
-// the test says whether that flush is there or not (a real store may do either).
+// the test says whether that flush is there or not (a real store may do either). Stagings are lost.
 //
 // Thread-safety: thread-safe, as StateStore. Ownership: stores and snapshots share the disk's
 // rows, so they may outlive the disk object.
@@ -10,6 +10,7 @@
 #ifndef HOLDFAST_STORAGE_FAULTY_FAULTY_STATE_STORE_H_
 #define HOLDFAST_STORAGE_FAULTY_FAULTY_STATE_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,7 +20,17 @@
 
 namespace holdfast {
 
-enum class StateOperation : uint8_t { kFlush, kGet, kMultiGet, kScan, kApproximateSize };
+enum class StateOperation : uint8_t {
+  kFlush,  // StateStaging::Install is one too
+  kGet,
+  kMultiGet,
+  kScan,
+  kApproximateSize,
+  kStage,
+  kStageAdd,
+  kStageFinish,
+};
+inline constexpr size_t kStateOperationCount = 8;
 
 // What a crash in the middle of a flush leaves of it.
 enum class CutFlush : uint8_t { kNothing, kAll };
@@ -27,8 +38,9 @@ enum class CutFlush : uint8_t { kNothing, kAll };
 class FaultyStateDisk {
  public:
   // Called before every operation with its number among those of its kind on this disk, from 1.
-  // OK lets it happen; another status is its result instead (a flush so failed leaves nothing,
-  // and fails all later flushes of that store). REQUIRES: does not call the disk or its stores.
+  // OK lets it happen; another status is its result instead (a flush so failed leaves nothing, and
+  // fails all later flushes of that store unless the disk was full: RESOURCE_EXHAUSTED). REQUIRES:
+  // does not call the disk or its stores.
   using Rule = std::function<absl::Status(StateOperation operation, uint64_t number)>;
 
   FaultyStateDisk();

@@ -11,6 +11,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
+#include "storage/staging_check.h"
 
 namespace holdfast {
 namespace {
@@ -23,6 +24,7 @@ struct Version {
   std::unique_ptr<Version> older;
 };
 using TableRows = absl::btree_map<std::string, Version, std::less<>>;
+using StagedRows = std::array<std::vector<std::pair<std::string, std::string>>, kTableCount>;
 
 // The version that a reader as of `flush` sees; null if the key did not exist then.
 const Version* VisibleAt(const Version& newest, uint64_t flush) {
@@ -39,14 +41,29 @@ class MemoryStateStore::Rows {
  public:
   void Apply(const StateBatch& batch) {
     absl::MutexLock lock(&mutex_);
-    const uint64_t flush = flush_ + 1;
+    ApplyBatch(batch);
+    CollectGarbage();
+  }
+
+  // What was in [begin, end) gives way to `staged`; then as Apply.
+  void Replace(std::string_view begin, std::string_view end, const StagedRows& staged,
+               const StateBatch& batch) {
+    absl::MutexLock lock(&mutex_);
     for (const Table table : kAllTables) {
-      for (const uint32_t position : batch.Sorted(table)) {
-        ApplyRow(table, batch.At(table, position), flush);
+      TableRows& rows = tables_[static_cast<size_t>(table)];
+      std::vector<std::string> old;
+      for (auto it = rows.lower_bound(begin); it != rows.end() && it->first < end; ++it) {
+        old.push_back(it->first);
+      }
+      for (const std::string& key : old) {
+        ApplyRow(table, {.key = key, .value = {}, .is_delete = true}, flush_ + 1);
+      }
+      for (const auto& [key, value] : staged[static_cast<size_t>(table)]) {
+        ApplyRow(table, {.key = key, .value = value, .is_delete = false}, flush_ + 1);
+        flushed_bytes_ += key.size() + value.size();
       }
     }
-    flush_ = flush;
-    flushed_bytes_ += batch.bytes();
+    ApplyBatch(batch);
     CollectGarbage();
   }
 
@@ -109,6 +126,18 @@ class MemoryStateStore::Rows {
     Table table = Table::kMeta;
     std::string key;
   };
+
+  // Makes the next flush the last one.
+  void ApplyBatch(const StateBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const uint64_t flush = flush_ + 1;
+    for (const Table table : kAllTables) {
+      for (const uint32_t position : batch.Sorted(table)) {
+        ApplyRow(table, batch.At(table, position), flush);
+      }
+    }
+    flush_ = flush;
+    flushed_bytes_ += batch.bytes();
+  }
 
   void ApplyRow(Table table, const StateBatch::Row& row, uint64_t flush)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -224,6 +253,35 @@ class MemorySnapshot final : public StateSnapshot {
   const uint64_t flush_;
 };
 
+class MemoryStaging final : public StateStaging {
+ public:
+  MemoryStaging(std::shared_ptr<MemoryStateStore::Rows> rows, std::string_view begin,
+                std::string_view end)
+      : rows_(std::move(rows)), check_(begin, end) {}
+
+  absl::Status Add(Table table, std::string_view key, std::string_view value) override {
+    check_.OnAdd(table, key);
+    staged_[static_cast<size_t>(table)].emplace_back(key, value);
+    return absl::OkStatus();
+  }
+  absl::Status Finish() override {
+    check_.OnFinish();
+    return absl::OkStatus();
+  }
+  absl::Status Install(const StateBatch& batch) override {
+    check_.OnInstall();
+    rows_->Replace(check_.begin(), check_.end(), staged_, batch);
+    check_.OnInstalled();
+    staged_ = StagedRows();
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::shared_ptr<MemoryStateStore::Rows> rows_;
+  StagingCheck check_;
+  StagedRows staged_;
+};
+
 }  // namespace
 
 MemoryStateStore::MemoryStateStore() : rows_(std::make_shared<Rows>()) {}
@@ -232,6 +290,11 @@ MemoryStateStore::~MemoryStateStore() = default;
 absl::Status MemoryStateStore::Flush(const StateBatch& batch) {
   if (!batch.empty()) rows_->Apply(batch);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<StateStaging>> MemoryStateStore::Stage(std::string_view begin,
+                                                                      std::string_view end) {
+  return std::make_unique<MemoryStaging>(rows_, begin, end);
 }
 
 std::shared_ptr<const StateSnapshot> MemoryStateStore::Snapshot() const {

@@ -9,6 +9,7 @@
 #define HOLDFAST_STORAGE_MEMORY_STATE_MEMORY_STATE_STORE_H_
 
 #include <memory>
+#include <string_view>
 
 #include "storage/state_store.h"
 
@@ -23,7 +24,11 @@ class MemoryStateStore final : public StateStore {
 
   // Never fails.
   absl::Status Flush(const StateBatch& batch) override;
+  // Holds the rows in memory; never fails.
+  absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
+                                                      std::string_view end) override;
   std::shared_ptr<const StateSnapshot> Snapshot() const override;
+  void Reclaim() override {}  // A row lives only as long as something shows it.
   StateStats Stats() const override;
 
  private:

@@ -1,6 +1,5 @@
 #include "storage/rocksdb/batch_files.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,21 +11,6 @@
 
 namespace holdfast {
 namespace {
-
-// A run shorter than both of these is not worth a file of its own.
-constexpr uint64_t kLongRunBytes = 256 << 10;
-constexpr size_t kLongRunRows = 4096;
-// Files are no longer than this, so that a drained front frees whole files early.
-constexpr uint64_t kFileBytesMax = 32 << 20;
-
-struct Run {
-  BatchRun rows;
-  uint64_t bytes = 0;
-  bool is_delete = false;
-  std::string_view shard;
-
-  bool IsLong() const { return bytes >= kLongRunBytes || rows.end - rows.begin >= kLongRunRows; }
-};
 
 class FileWriter {
  public:
@@ -61,50 +45,13 @@ class FileWriter {
 
 }  // namespace
 
-std::vector<BatchRun> CutIntoRuns(const StateBatch& batch, Table table,
-                                  const std::vector<uint32_t>& sorted) {
-  std::vector<BatchRun> result;
-  BatchRun current;  // What the next file will hold: one long run, or short ones together.
-  Run tail;          // The run being read.
-  bool has_long = false;
-  const auto close_current = [&](size_t end) {
-    if (end > current.begin) result.push_back({current.begin, end});
-    current = {end, end};
-    has_long = false;
-  };
-  // `tail` is complete: keep it with what came before, or begin a file with it.
-  const auto close_tail = [&] {
-    if (tail.IsLong()) {
-      if (has_long || tail.rows.begin > current.begin) close_current(tail.rows.begin);
-      has_long = true;
-    } else if (has_long) {
-      close_current(tail.rows.begin);
-    }
-    current.end = tail.rows.end;
-  };
-  for (size_t i = 0; i < sorted.size(); ++i) {
-    const StateBatch::Row row = batch.At(table, sorted[i]);
-    const std::string_view shard = row.key.substr(0, kShardPrefixSize);
-    const bool same = i > 0 && row.is_delete == tail.is_delete && shard == tail.shard &&
-                      tail.bytes < kFileBytesMax;
-    if (!same) {
-      if (i > 0) close_tail();
-      tail = Run{.rows = {i, i}, .bytes = 0, .is_delete = row.is_delete, .shard = shard};
-    }
-    tail.rows.end = i + 1;
-    tail.bytes += row.key.size() + row.value.size();
-  }
-  if (!sorted.empty()) close_tail();
-  close_current(sorted.size());
-  return result;
-}
-
 absl::StatusOr<std::vector<BatchFile>> WriteBatchFiles(const rocksdb::Options& options,
                                                        const StateBatch& batch, Table table,
                                                        const StateBatch::Row* extra,
+                                                       const FileEdges& there,
                                                        const std::string& path_prefix) {
   const std::vector<uint32_t> sorted = batch.Sorted(table);
-  std::vector<BatchRun> runs = CutIntoRuns(batch, table, sorted);
+  std::vector<BatchRun> runs = CutIntoRuns(batch, table, sorted, there);
   if (extra != nullptr) {
     if (runs.empty()) runs.push_back({0, 0});
     CHECK(sorted.empty() || batch.At(table, sorted.back()).key < extra->key);

@@ -34,7 +34,29 @@ absl::StatusOr<std::unique_ptr<StateStore>> Open(const fs::path& path) {
   return OpenRocksDbStateStore({.directory = path.string(), .block_cache_bytes = 1 << 20});
 }
 
-// A store with several flushes of puts, overwrites and deletions.
+// An installed staging: files with a range deletion each, over what the flushes left of the shard.
+void ReplaceShard(StateStore* store, uint32_t shard, Tables* tables) {
+  std::string begin;
+  std::string end;
+  PutBigEndian32(&begin, shard);
+  PutBigEndian32(&end, shard + 1);
+  auto staging = store->Stage(begin, end);
+  ASSERT_TRUE(staging.ok()) << staging.status();
+  for (const Table table : kAllTables) {
+    auto& rows = (*tables)[static_cast<size_t>(table)];
+    rows.erase(rows.lower_bound(begin), rows.lower_bound(end));
+    for (uint64_t n = 0; n < 600; n += 2) {
+      std::string key = begin;
+      PutBigEndian64(&key, n);
+      EXPECT_TRUE((*staging)->Add(table, key, "staged").ok());
+      rows[key] = "staged";
+    }
+  }
+  EXPECT_TRUE((*staging)->Finish().ok());
+  EXPECT_TRUE((*staging)->Install(StateBatch()).ok());
+}
+
+// A store with several flushes of puts, overwrites and deletions, and two installed stagings.
 Tables MakeStore(const fs::path& path) {
   Tables tables;
   Prng prng(7);
@@ -59,6 +81,8 @@ Tables MakeStore(const fs::path& path) {
     }
     EXPECT_TRUE((*store)->Flush(batch).ok());
   }
+  ReplaceShard(store->get(), 0, &tables);  // over other rows
+  ReplaceShard(store->get(), 7, &tables);  // into nothing
   return tables;
 }
 

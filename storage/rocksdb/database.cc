@@ -1,5 +1,6 @@
 #include "storage/rocksdb/database.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <filesystem>
 #include <fstream>
@@ -137,6 +138,21 @@ absl::StatusOr<std::optional<std::string>> Database::ReadMetaUnopened(
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return database.Error(status, "read the flush number of the state store");
   return std::optional<std::string>(std::move(value));
+}
+
+FileEdges Database::Edges(Table table) const {
+  rocksdb::ColumnFamilyMetaData metadata;
+  db_->GetColumnFamilyMetaData(family(table), &metadata);
+  FileEdges edges;
+  for (const rocksdb::LevelMetaData& level : metadata.levels) {
+    for (const rocksdb::SstFileMetaData& file : level.files) {
+      edges.begins.push_back(file.smallestkey);
+      edges.ends.push_back(file.largestkey);
+    }
+  }
+  std::sort(edges.begins.begin(), edges.begins.end());
+  std::sort(edges.ends.begin(), edges.ends.end());
+  return edges;
 }
 
 absl::Status Database::Error(const rocksdb::Status& status, const std::string& what) const {

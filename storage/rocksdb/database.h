@@ -22,6 +22,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
+#include "storage/rocksdb/batch_runs.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
 #include "storage/state_batch.h"
 
@@ -65,6 +66,9 @@ class Database {
 
   // The manifest that CURRENT names (RocksDB's errors about it do not); CURRENT itself if none.
   static std::string ManifestPath(const std::string& directory);
+
+  // Where the table's files begin and end at this moment.
+  FileEdges Edges(Table table) const;
 
   // FromRocksDb, and the message names the damaged files.
   absl::Status Error(const rocksdb::Status& status, const std::string& what) const;

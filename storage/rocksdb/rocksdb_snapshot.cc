@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 
 namespace holdfast {
 namespace {
@@ -15,8 +16,11 @@ constexpr size_t kKeysAtOnce = 128;
 
 }  // namespace
 
-RocksDbSnapshot::RocksDbSnapshot(std::shared_ptr<Database> database)
-    : database_(std::move(database)), snapshot_(database_->db()->GetSnapshot()) {
+RocksDbSnapshot::RocksDbSnapshot(std::shared_ptr<Database> database,
+                                 std::shared_ptr<const PrefixMap> map)
+    : database_(std::move(database)),
+      map_(std::move(map)),
+      snapshot_(database_->db()->GetSnapshot()) {
   CHECK(snapshot_ != nullptr);
 }
 
@@ -37,8 +41,9 @@ rocksdb::ReadOptions RocksDbSnapshot::Read() const {
 absl::StatusOr<std::optional<std::string>> RocksDbSnapshot::Get(Table table,
                                                                 std::string_view key) const {
   std::string value;
-  const rocksdb::Status status =
-      database_->db()->Get(Read(), database_->family(table), SliceOf(key), &value);
+  std::string buffer;
+  const rocksdb::Status status = database_->db()->Get(
+      Read(), database_->family(table), SliceOf(map_->PhysicalKey(key, &buffer)), &value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return ReadError(status, table);
   return std::optional<std::string>(std::move(value));
@@ -50,10 +55,13 @@ absl::Status RocksDbSnapshot::MultiGet(
   std::array<rocksdb::Slice, kKeysAtOnce> slices;
   std::array<rocksdb::PinnableSlice, kKeysAtOnce> values;
   std::array<rocksdb::Status, kKeysAtOnce> statuses;
+  std::array<std::string, kKeysAtOnce> buffers;
   const rocksdb::ReadOptions read = Read();
   for (size_t begin = 0; begin < keys.size(); begin += kKeysAtOnce) {
     const size_t count = std::min(kKeysAtOnce, keys.size() - begin);
-    for (size_t i = 0; i < count; ++i) slices[i] = SliceOf(keys[begin + i]);
+    for (size_t i = 0; i < count; ++i) {
+      slices[i] = SliceOf(map_->PhysicalKey(keys[begin + i], &buffers[i]));
+    }
     database_->db()->MultiGet(read, database_->family(table), count, slices.data(), values.data(),
                               statuses.data());
     for (size_t i = 0; i < count; ++i) {
@@ -70,51 +78,67 @@ absl::Status RocksDbSnapshot::MultiGet(
   return absl::OkStatus();
 }
 
-absl::StatusOr<ScanEnd> RocksDbSnapshot::Scan(
-    Table table, const ScanRange& range,
+absl::StatusOr<bool> RocksDbSnapshot::ScanSegment(
+    Table table, const PrefixMap::Segment& segment, const ScanRange& range, ScanEnd* end,
     absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const {
-  CHECK(range.begin <= range.end);
-  ScanEnd end;
-  if (range.begin == range.end) return end;
-  const rocksdb::Slice lower = SliceOf(range.begin);
-  const rocksdb::Slice upper = SliceOf(range.end);
+  const rocksdb::Slice lower(segment.begin);
+  const rocksdb::Slice upper(segment.end);
   rocksdb::ReadOptions read = Read();
   read.iterate_lower_bound = &lower;
   read.iterate_upper_bound = &upper;
   std::unique_ptr<rocksdb::Iterator> it(
       database_->db()->NewIterator(read, database_->family(table)));
+  std::string logical = segment.logical;
   for (it->Seek(lower); it->Valid(); it->Next()) {
-    const std::string_view key = ViewOf(it->key());
-    const std::string_view value = ViewOf(it->value());
-    const uint64_t bytes = end.bytes + key.size() + value.size();
-    if (end.rows > 0 && (end.rows >= range.rows_max || bytes > range.bytes_max)) {
-      end.reached_end = false;
-      end.next.assign(key);
-      return end;
+    std::string_view key = ViewOf(it->key());
+    if (!segment.logical.empty()) {
+      logical.replace(kShardPrefixSize, std::string::npos, key.substr(kShardPrefixSize));
+      key = logical;
     }
-    ++end.rows;
-    end.bytes = bytes;
+    const std::string_view value = ViewOf(it->value());
+    const uint64_t bytes = end->bytes + key.size() + value.size();
+    if (end->rows > 0 && (end->rows >= range.rows_max || bytes > range.bytes_max)) {
+      end->next.assign(key);
+      return false;
+    }
+    ++end->rows;
+    end->bytes = bytes;
     if (!visit(key, value)) {
-      end.reached_end = false;
-      end.next.assign(key).push_back('\0');  // The first key after this one.
-      return end;
+      end->next.assign(key).push_back('\0');  // The first key after this one.
+      return false;
     }
   }
   if (!it->status().ok()) return ReadError(it->status(), table);
+  return true;
+}
+
+absl::StatusOr<ScanEnd> RocksDbSnapshot::Scan(
+    Table table, const ScanRange& range,
+    absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const {
+  CHECK(range.begin <= range.end);
+  ScanEnd end;
+  for (const PrefixMap::Segment& segment : map_->Segments(range.begin, range.end)) {
+    ASSIGN_OR_RETURN(end.reached_end, ScanSegment(table, segment, range, &end, visit));
+    if (!end.reached_end) break;
+  }
   return end;
 }
 
 absl::StatusOr<uint64_t> RocksDbSnapshot::ApproximateSize(Table table, std::string_view begin,
                                                           std::string_view end) const {
   CHECK(begin <= end);
-  const rocksdb::Range range(SliceOf(begin), SliceOf(end));
-  uint64_t size = 0;
   rocksdb::SizeApproximationOptions options;
   options.include_files = true;
-  const rocksdb::Status status =
-      database_->db()->GetApproximateSizes(options, database_->family(table), &range, 1, &size);
-  if (!status.ok()) return ReadError(status, table);
-  return size;
+  uint64_t sum = 0;
+  for (const PrefixMap::Segment& segment : map_->Segments(begin, end)) {
+    const rocksdb::Range range(segment.begin, segment.end);
+    uint64_t size = 0;
+    const rocksdb::Status status =
+        database_->db()->GetApproximateSizes(options, database_->family(table), &range, 1, &size);
+    if (!status.ok()) return ReadError(status, table);
+    sum += size;
+  }
+  return sum;
 }
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
 #define HOLDFAST_STORAGE_ROCKSDB_ROCKSDB_SNAPSHOT_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "rocksdb/options.h"
 #include "storage/rocksdb/database.h"
+#include "storage/rocksdb/prefix_map.h"
 #include "storage/state_store.h"
 
 namespace holdfast {
@@ -18,7 +20,8 @@ class RocksDbSnapshot final : public StateSnapshot {
  public:
   // A view of the database as it is now. REQUIRES: no flush is running (RocksDB installs the
   // tables of a flush one after the other; only between flushes do they agree).
-  explicit RocksDbSnapshot(std::shared_ptr<Database> database);
+  // `map`: where the rows lie now; null: nothing is read through this snapshot.
+  RocksDbSnapshot(std::shared_ptr<Database> database, std::shared_ptr<const PrefixMap> map);
   RocksDbSnapshot(const RocksDbSnapshot&) = delete;
   RocksDbSnapshot& operator=(const RocksDbSnapshot&) = delete;
   ~RocksDbSnapshot() override;
@@ -33,11 +36,19 @@ class RocksDbSnapshot final : public StateSnapshot {
   absl::StatusOr<uint64_t> ApproximateSize(Table table, std::string_view begin,
                                            std::string_view end) const override;
 
+  // RocksDB's number of the last change that it shows.
+  uint64_t sequence() const { return snapshot_->GetSequenceNumber(); }
+
  private:
   rocksdb::ReadOptions Read() const;
+  // Visits the rows of a segment and adds them to `end`; false if a limit of `range` was reached.
+  absl::StatusOr<bool> ScanSegment(
+      Table table, const PrefixMap::Segment& segment, const ScanRange& range, ScanEnd* end,
+      absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const;
   absl::Status ReadError(const rocksdb::Status& status, Table table) const;
 
   const std::shared_ptr<Database> database_;
+  const std::shared_ptr<const PrefixMap> map_;
   const rocksdb::Snapshot* const snapshot_;
 };
 

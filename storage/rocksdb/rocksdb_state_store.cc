@@ -16,39 +16,63 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/status_macros.h"
-#include "rocksdb/experimental.h"
 #include "storage/rocksdb/batch_files.h"
 #include "storage/rocksdb/database.h"
+#include "storage/rocksdb/dead_rows.h"
 #include "storage/rocksdb/flush_mark.h"
+#include "storage/rocksdb/prefix_map.h"
+#include "storage/rocksdb/reclaimer.h"
 #include "storage/rocksdb/rocksdb_snapshot.h"
+#include "storage/rocksdb/staged_files.h"
 #include "storage/rocksdb/status.h"
 #include "storage/rocksdb/table_options.h"
+#include "storage/staging_check.h"
 
 namespace holdfast {
 namespace {
 
-// The key of the store itself, in Table::kMeta; beyond the caller's, which begin with a shard.
+// The keys of the store itself, in Table::kMeta; beyond all others.
 constexpr std::string_view kFlushNumberKey =
     "\xff\xff\xff\xff"
     "flush";
-// Fewer deletions than this in a file are left to RocksDB's ordinary compaction.
-constexpr uint64_t kDeletesWorthCompacting = 4096;
-// A range is compacted at once if at least one in this many of its rows has been deleted.
-constexpr uint64_t kRowsPerDelete = 4;
-// A range with more bytes than this for each deletion is not looked at file by file.
-constexpr uint64_t kBytesPerDeleteMax = 16 << 10;
+constexpr std::string_view kAddressesKey =
+    "\xff\xff\xff\xff"
+    "addresses";
 
-using TableFiles = std::array<std::vector<BatchFile>, kTableCount>;
+// The rows of `batch` under the keys that they are stored by, and the map itself. Large values stay
+// where they are.
+StateBatch Addressed(const StateBatch& batch, const PrefixMap& map) {
+  StateBatch stored;
+  std::string buffer;
+  for (const Table table : kAllTables) {
+    for (const uint32_t position : batch.Sorted(table)) {
+      const StateBatch::Row row = batch.At(table, position);
+      const std::string_view key = map.PhysicalKey(row.key, &buffer);
+      if (row.is_delete) {
+        stored.Delete(table, key);
+      } else {
+        stored.PutReference(table, key, row.value);
+      }
+    }
+  }
+  stored.Put(Table::kMeta, kAddressesKey, map.Encode());
+  return stored;
+}
 
 class RocksDbStateStore final : public StateStore {
  public:
   RocksDbStateStore(const RocksDbStateStoreOptions& options, std::shared_ptr<Database> database,
-                    std::unique_ptr<FlushMark> mark, uint64_t flush_number)
+                    std::unique_ptr<FlushMark> mark, uint64_t flush_number, PrefixMap map)
       : incoming_(options.directory + "/incoming"),
+        staged_(options.directory + "/staged"),
         database_(std::move(database)),
         mark_(std::move(mark)),
         flush_number_(flush_number),
-        published_(std::make_shared<RocksDbSnapshot>(database_)) {
+        map_(std::make_shared<const PrefixMap>(std::move(map))),
+        next_physical_(map_->next()),
+        published_(std::make_shared<RocksDbSnapshot>(database_, map_)),
+        reclaimer_(database_, published_),
+        dead_rows_(database_, map_->dead()) {
     for (const Table table : kAllTables) {
       write_options_[static_cast<size_t>(table)] = rocksdb::Options(
           database_->db()->GetDBOptions(), database_->db()->GetOptions(database_->family(table)));
@@ -56,33 +80,44 @@ class RocksDbStateStore final : public StateStore {
   }
 
   absl::Status Flush(const StateBatch& batch) override;
+  absl::StatusOr<std::unique_ptr<StateStaging>> Stage(std::string_view begin,
+                                                      std::string_view end) override;
+  // Flush, but first the shard of `staged`, if it is not null, has the staged rows for all it had.
+  absl::Status FlushOnto(StagedFiles* staged, const StateBatch& batch);
   std::shared_ptr<const StateSnapshot> Snapshot() const override {
     absl::MutexLock lock(&mutex_);
     return published_;
   }
+  void Reclaim() override;
   StateStats Stats() const override;
 
  private:
   absl::Status Health() const;
   absl::StatusOr<TableFiles> WriteFiles(const StateBatch& batch) const;
-  absl::Status Apply(const StateBatch& batch, const TableFiles& files);
-  absl::Status Ingest(const TableFiles& files);
-  void Publish(const StateBatch& batch, const TableFiles& files);
-  bool IsDense(Table table, const BatchFile& file) const;
-  void ReclaimDeleted(const TableFiles& files) const;
+  absl::Status WriteAndApply(const StateBatch& stored, StagedFiles* staged, PrefixMap map);
+  absl::Status Apply(const TableFiles& files, StagedFiles* staged, PrefixMap map);
+  absl::Status Ingest(const TableFiles& files, const StagedFiles* staged);
+  void Publish(const TableFiles& files);
+  void Count(const StateBatch& batch, const StagedFiles* staged);
 
   const std::string incoming_;  // Where files are written before RocksDB takes them over.
+  const std::string staged_;    // The same for stagings.
   const std::shared_ptr<Database> database_;
   const std::unique_ptr<FlushMark> mark_;  // Of the flushing thread.
   uint64_t flush_number_;                  // Of the flushing thread.
-  std::array<rocksdb::Options, kTableCount> write_options_;
+  std::shared_ptr<const PrefixMap> map_;   // Of the flushing thread; what is published.
+  std::atomic<uint32_t> next_physical_;    // For the next staging.
+  StagedFiles::Options write_options_;     // Constant from the constructor on.
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const StateSnapshot> published_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const RocksDbSnapshot> published_ ABSL_GUARDED_BY(mutex_);
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);
   uint64_t flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t flushed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  Reclaimer reclaimer_;  // Of the flushing thread.
+  DeadRows dead_rows_;   // Of the flushing thread.
 };
 
 absl::Status RocksDbStateStore::Health() const {
@@ -91,12 +126,32 @@ absl::Status RocksDbStateStore::Health() const {
 }
 
 absl::Status RocksDbStateStore::Flush(const StateBatch& batch) {
+  return batch.empty() ? Health() : FlushOnto(nullptr, batch);
+}
+
+absl::Status RocksDbStateStore::FlushOnto(StagedFiles* staged, const StateBatch& batch) {
   RETURN_IF_ERROR(Health());
-  if (batch.empty()) return absl::OkStatus();
-  absl::StatusOr<TableFiles> files = WriteFiles(batch);
+  PrefixMap map = *map_;
+  if (staged != nullptr) map.Replace(staged->logical(), staged->physical());
+  absl::Status status;
+  if (map.is_identity()) {
+    status = WriteAndApply(batch, staged, std::move(map));
+  } else {
+    dead_rows_.ForgetGone(&map);
+    StateBatch stored = Addressed(batch, map);
+    dead_rows_.AddDeletes(&stored);
+    status = WriteAndApply(stored, staged, std::move(map));
+  }
+  if (status.ok()) Count(batch, staged);
+  return status;
+}
+
+absl::Status RocksDbStateStore::WriteAndApply(const StateBatch& stored, StagedFiles* staged,
+                                              PrefixMap map) {
+  absl::StatusOr<TableFiles> files = WriteFiles(stored);
   // Nothing but files of our own has been touched so far: with more room the same may succeed.
   const bool may_succeed_later = absl::IsResourceExhausted(files.status());
-  absl::Status status = files.ok() ? Apply(batch, *files) : files.status();
+  absl::Status status = files.ok() ? Apply(*files, staged, std::move(map)) : files.status();
   if (!status.ok()) {
     std::error_code ignored;  // Best effort: the next open removes them too.
     for (const auto& entry : std::filesystem::directory_iterator(incoming_, ignored)) {
@@ -109,12 +164,13 @@ absl::Status RocksDbStateStore::Flush(const StateBatch& batch) {
   return status;
 }
 
-absl::Status RocksDbStateStore::Apply(const StateBatch& batch, const TableFiles& files) {
-  RETURN_IF_ERROR(Ingest(files));
+absl::Status RocksDbStateStore::Apply(const TableFiles& files, StagedFiles* staged, PrefixMap map) {
+  RETURN_IF_ERROR(Ingest(files, staged));
   ++flush_number_;
   RETURN_IF_ERROR(mark_->Write(flush_number_));
-  Publish(batch, files);
-  ReclaimDeleted(files);
+  map_ = std::make_shared<const PrefixMap>(std::move(map));
+  Publish(files);
+  if (staged != nullptr) staged->Taken();
   return absl::OkStatus();
 }
 
@@ -128,19 +184,23 @@ absl::StatusOr<TableFiles> RocksDbStateStore::WriteFiles(const StateBatch& batch
     ASSIGN_OR_RETURN(
         files[i], WriteBatchFiles(
                       write_options_[i], batch, table, table == Table::kMeta ? &flush_row : nullptr,
+                      database_->Edges(table),
                       absl::StrCat(incoming_, "/", flush_number_ + 1, "-", TableName(table), "-")));
   }
   return files;
 }
 
-absl::Status RocksDbStateStore::Ingest(const TableFiles& files) {
+absl::Status RocksDbStateStore::Ingest(const TableFiles& files, const StagedFiles* staged) {
   std::vector<rocksdb::IngestExternalFileArg> arguments;
   for (const Table table : kAllTables) {
-    const std::vector<BatchFile>& table_files = files[static_cast<size_t>(table)];
-    if (table_files.empty()) continue;
     rocksdb::IngestExternalFileArg argument;
+    // Of files that overlap the later one counts: the batch is on top of what was staged.
+    if (staged != nullptr) argument.external_files = staged->paths(table);
+    for (const BatchFile& file : files[static_cast<size_t>(table)]) {
+      argument.external_files.push_back(file.path);
+    }
+    if (argument.external_files.empty()) continue;
     argument.column_family = database_->family(table);
-    for (const BatchFile& file : table_files) argument.external_files.push_back(file.path);
     argument.options.move_files = true;
     argument.options.failed_move_fall_back_to_copy = true;
     argument.options.snapshot_consistency = true;
@@ -153,67 +213,68 @@ absl::Status RocksDbStateStore::Ingest(const TableFiles& files) {
 
 // Readers see the flush from here on. Until now `published_` pinned the state before it, which
 // is also why RocksDB numbered the new rows as newer than every snapshot.
-void RocksDbStateStore::Publish(const StateBatch& batch, const TableFiles& files) {
-  auto snapshot = std::make_shared<const RocksDbSnapshot>(database_);
-  std::shared_ptr<const StateSnapshot> old;  // Released without the lock.
+void RocksDbStateStore::Publish(const TableFiles& files) {
+  auto snapshot = std::make_shared<const RocksDbSnapshot>(database_, map_);
+  reclaimer_.Flushed(files, snapshot);
+  dead_rows_.Published(map_->dead(), snapshot->sequence());
+  std::shared_ptr<const RocksDbSnapshot> old;  // Released without the lock.
   absl::MutexLock lock(&mutex_);
   old = std::exchange(published_, std::move(snapshot));
-  ++flushes_;
-  flushed_bytes_ += batch.bytes();
   for (const std::vector<BatchFile>& table_files : files) {
     for (const BatchFile& file : table_files) file_bytes_ += file.size;
   }
 }
 
-// True if so many of the rows in the range of `file` have been deleted that it pays to rewrite
-// the rest now: a queue drained from the front then leaves nothing behind.
-bool RocksDbStateStore::IsDense(Table table, const BatchFile& file) const {
-  const rocksdb::Slice first(file.first);
-  std::string after_last = file.last;
-  after_last.push_back('\0');
-  const rocksdb::Range range(first, after_last);
-  rocksdb::SizeApproximationOptions size_options;
-  size_options.include_files = true;
-  size_options.files_size_error_margin = 0.1;
-  uint64_t size = 0;
-  if (!database_->db()
-           ->GetApproximateSizes(size_options, database_->family(table), &range, 1, &size)
-           .ok()) {
-    return false;
-  }
-  if (size > file.deletes * kBytesPerDeleteMax) return false;  // Do not look at every file.
-  rocksdb::TablePropertiesCollection properties;
-  if (!database_->db()
-           ->GetPropertiesOfTablesInRange(database_->family(table), &range, 1, &properties)
-           .ok()) {
-    return false;
-  }
-  uint64_t rows = 0;
-  uint64_t bytes = 0;
-  uint64_t deletes = 0;
-  for (const auto& [path, table_properties] : properties) {
-    rows += table_properties->num_entries;
-    deletes += table_properties->num_deletions;
-    bytes += table_properties->data_size;
-  }
-  // Files reach beyond the range: count only the share of their rows that lies in it.
-  const uint64_t rows_in_range = bytes <= size ? rows : rows * size / bytes;
-  return std::max(file.deletes, std::min(deletes, rows_in_range)) * kRowsPerDelete >= rows_in_range;
+void RocksDbStateStore::Count(const StateBatch& batch, const StagedFiles* staged) {
+  absl::MutexLock lock(&mutex_);
+  ++flushes_;
+  flushed_bytes_ += batch.bytes();
+  if (staged == nullptr) return;
+  flushed_bytes_ += staged->row_bytes();
+  file_bytes_ += staged->file_bytes();
 }
 
-void RocksDbStateStore::ReclaimDeleted(const TableFiles& files) const {
-  for (const Table table : kAllTables) {
-    for (const BatchFile& file : files[static_cast<size_t>(table)]) {
-      if (file.deletes < kDeletesWorthCompacting || file.deletes < file.puts) continue;
-      if (!IsDense(table, file)) continue;
-      const rocksdb::Slice first(file.first);
-      const rocksdb::Slice last(file.last);
-      // Only a hint: if it fails, ordinary compaction reclaims the rows later.
-      rocksdb::experimental::SuggestCompactRange(database_->db(), database_->family(table), &first,
-                                                 &last)
-          .PermitUncheckedError();
-    }
+void RocksDbStateStore::Reclaim() {
+  if (!Health().ok()) return;
+  reclaimer_.Run();
+  dead_rows_.Drop(reclaimer_.OldestInUse());
+}
+
+class RocksDbStaging final : public StateStaging {
+ public:
+  RocksDbStaging(RocksDbStateStore* store, StagingCheck check, std::unique_ptr<StagedFiles> files)
+      : store_(store), check_(std::move(check)), files_(std::move(files)) {}
+
+  absl::Status Add(Table table, std::string_view key, std::string_view value) override {
+    check_.OnAdd(table, key);
+    return files_->Add(table, key, value);
   }
+  absl::Status Finish() override {
+    check_.OnFinish();
+    return files_->Finish();
+  }
+  absl::Status Install(const StateBatch& batch) override {
+    check_.OnInstall();
+    RETURN_IF_ERROR(store_->FlushOnto(files_.get(), batch));
+    check_.OnInstalled();
+    return absl::OkStatus();
+  }
+
+ private:
+  RocksDbStateStore* const store_;
+  StagingCheck check_;
+  const std::unique_ptr<StagedFiles> files_;
+};
+
+absl::StatusOr<std::unique_ptr<StateStaging>> RocksDbStateStore::Stage(std::string_view begin,
+                                                                       std::string_view end) {
+  StagingCheck check(begin, end);
+  RETURN_IF_ERROR(Health());
+  const uint32_t physical = next_physical_.fetch_add(1);
+  CHECK_GE(physical, PrefixMap::kFirst);
+  auto files = std::make_unique<StagedFiles>(&write_options_, check.shard(), physical,
+                                             absl::StrCat(staged_, "/", physical, "-"));
+  return std::make_unique<RocksDbStaging>(this, std::move(check), std::move(files));
 }
 
 uint64_t Property(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, const std::string& name) {
@@ -257,12 +318,25 @@ StateStats RocksDbStateStore::Stats() const {
 }
 
 // Files that a crash left between being written and being added.
-absl::Status EmptyIncoming(const std::string& path) {
+absl::Status EmptyDirectory(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (!error) std::filesystem::create_directory(path, error);
   if (error) return FromErrno(error.value(), "empty a directory of the state store", path);
   return absl::OkStatus();
+}
+
+// Where the shards' rows lie.
+absl::StatusOr<PrefixMap> ReadAddresses(const Database& database, const std::string& directory) {
+  std::string value;
+  const rocksdb::Status status = database.db()->Get(
+      rocksdb::ReadOptions(), database.family(Table::kMeta), SliceOf(kAddressesKey), &value);
+  if (status.IsNotFound()) return PrefixMap();
+  if (!status.ok()) return database.Error(status, "read the addresses of the state store");
+  std::optional<PrefixMap> map = PrefixMap::Decode(value);
+  if (map.has_value()) return *std::move(map);
+  return absl::DataLossError(
+      absl::StrCat("the addresses of the state store are malformed in ", directory));
 }
 
 // The number of the last flush that the tables have. Refuses tables older than `least`.
@@ -310,9 +384,11 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(
     // A flush may have been completed but for its mark.
     ASSIGN_OR_RETURN(flush_number, ReadFlushNumber(options, 0));
   }
-  RETURN_IF_ERROR(EmptyIncoming(options.directory + "/incoming"));
+  ASSIGN_OR_RETURN(PrefixMap map, ReadAddresses(*database, options.directory));
+  RETURN_IF_ERROR(EmptyDirectory(options.directory + "/incoming"));
+  RETURN_IF_ERROR(EmptyDirectory(options.directory + "/staged"));
   return std::make_unique<RocksDbStateStore>(options, std::move(database), std::move(mark),
-                                             flush_number);
+                                             flush_number, std::move(map));
 }
 
 }  // namespace holdfast

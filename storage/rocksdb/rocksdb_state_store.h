@@ -34,8 +34,8 @@ struct RocksDbStateStoreOptions {
 // Opens the store as its last completed flush left it, or creates an empty one. Reads the
 // manifest only, so it takes milliseconds whatever the number of rows.
 //
-// Keys that begin with four bytes 0xff are the store's own: a batch must not have them (CHECKed)
-// and no scan should reach them.
+// Keys from 80 00 00 00 on are the store's own: a batch must not have them, and no scan shows
+// them.
 //
 // Errors: kDataLoss (damaged or missing files; the message names the file),
 // kFailedPrecondition (another format version, or another process has it open), I/O errors.

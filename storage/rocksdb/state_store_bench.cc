@@ -193,6 +193,7 @@ class Bench {
       memtable_->Flush(*batch);
     } else {
       Must(store_->Flush(*batch));
+      store_->Reclaim();
     }
     batch->Clear();
   }

@@ -312,12 +312,107 @@ TEST_P(StateStoreContract, AnOldSnapshotKeepsItsRowsThroughAFullDrain) {
   Flush(fill);
   auto before = store_->Snapshot();
   Flush(drain);
+  store_->Reclaim();
   EXPECT_EQ(ScanAll(*store_->Snapshot(), Table::kIndex, 1000, 1 << 20).size(), 0u);
   EXPECT_EQ(ScanAll(*before, Table::kIndex, 1000, 1 << 20).size(), size_t{kRows});
   EXPECT_GT(*before->ApproximateSize(Table::kIndex, key(0), key(kRows)), 0u);
   before.reset();
+  store_->Reclaim();
   Flush(fill);
   EXPECT_EQ(ScanAll(*store_->Snapshot(), Table::kIndex, 1000, 1 << 20).size(), size_t{kRows});
+}
+
+std::string ShardKey(uint32_t shard) {
+  std::string key;
+  PutBigEndian32(&key, shard);
+  return key;
+}
+
+// Adds random rows of `shard` to a staging and returns them.
+Model StageRandomRows(StateStaging* staging, uint32_t shard, Prng* prng) {
+  Model staged;
+  for (const Table table : kAllTables) {
+    Rows& rows = staged[static_cast<size_t>(table)];
+    const uint64_t count = prng->Below(4) * 30;  // A table may get none.
+    for (uint64_t n = 0; n < count; ++n) {
+      std::string key = ShardKey(shard);
+      PutBigEndian64(&key, prng->Below(200));
+      rows[key] = std::string(prng->Below(40), static_cast<char>(prng->Next()));
+    }
+    for (const auto& [key, value] : rows) EXPECT_TRUE(staging->Add(table, key, value).ok());
+  }
+  EXPECT_TRUE(staging->Finish().ok());
+  return staged;
+}
+
+void Replace(Model* model, uint32_t shard, const Model& staged) {
+  for (size_t i = 0; i < kTableCount; ++i) {
+    Rows& rows = (*model)[i];
+    rows.erase(rows.lower_bound(ShardKey(shard)), rows.lower_bound(ShardKey(shard + 1)));
+    rows.insert(staged[i].begin(), staged[i].end());
+  }
+}
+
+TEST_P(StateStoreContract, AnInstalledStagingReplacesItsRangeAndNothingElse) {
+  for (const uint64_t seed : {1, 2, 3}) {
+    SCOPED_TRACE(seed);
+    Prng prng(seed);
+    subject_ = GetParam().make();
+    store_.reset();
+    Reopen();
+    Model model;
+    std::vector<std::pair<std::shared_ptr<const StateSnapshot>, Model>> pinned;
+    std::vector<std::string> kept;
+    for (int round = 0; round < 16; ++round) {
+      kept.clear();
+      kept.reserve(1000);
+      Flush(RandomBatch(&model, &prng, &kept));
+      if (prng.Chance(1, 2)) pinned.emplace_back(store_->Snapshot(), model);
+      if (pinned.size() > 3) pinned.erase(pinned.begin() + prng.Below(pinned.size()));
+
+      const auto shard = static_cast<uint32_t>(prng.Below(3));
+      auto staging = store_->Stage(ShardKey(shard), ShardKey(shard + 1));
+      ASSERT_TRUE(staging.ok()) << staging.status();
+      const Model staged = StageRandomRows(staging->get(), shard, &prng);
+      // Flushes go on meanwhile; what they write into the range is replaced too.
+      if (prng.Chance(1, 2)) Flush(RandomBatch(&model, &prng, &kept));
+      ExpectIs(*store_->Snapshot(), model, &prng);
+      if (prng.Chance(3, 4)) {
+        Replace(&model, shard, staged);
+        StateBatch on_top;
+        if (prng.Chance(1, 2)) on_top = RandomBatch(&model, &prng, &kept);
+        const absl::Status status = (*staging)->Install(on_top);
+        ASSERT_TRUE(status.ok()) << status;
+      }  // Else it is dropped, and nothing has happened.
+      staging->reset();
+      ExpectIs(*store_->Snapshot(), model, &prng);
+      for (const auto& [snapshot, then] : pinned) ExpectIs(*snapshot, then, &prng);
+      if (prng.Chance(1, 4)) {
+        pinned.clear();
+        Reopen();
+        ExpectIs(*store_->Snapshot(), model, &prng);
+      }
+    }
+  }
+}
+
+TEST_P(StateStoreContract, AnEmptyStagingEmptiesItsRange) {
+  StateBatch batch;
+  for (const Table table : kAllTables) {
+    for (const uint32_t shard : {1, 2, 3}) batch.Put(table, ShardKey(shard) + "k", "v");
+  }
+  Flush(batch);
+  auto staging = store_->Stage(ShardKey(2), ShardKey(3));
+  ASSERT_TRUE(staging.ok()) << staging.status();
+  ASSERT_TRUE((*staging)->Finish().ok());
+  ASSERT_TRUE((*staging)->Install(StateBatch()).ok());
+  staging->reset();
+  Reopen();
+  for (const Table table : kAllTables) {
+    EXPECT_TRUE((*store_->Snapshot()->Get(table, ShardKey(1) + "k")).has_value());
+    EXPECT_FALSE((*store_->Snapshot()->Get(table, ShardKey(2) + "k")).has_value());
+    EXPECT_TRUE((*store_->Snapshot()->Get(table, ShardKey(3) + "k")).has_value());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -349,6 +444,58 @@ TEST(FaultyStateStore, ACrashInAFlushLeavesAllOfItOrNothing) {
     }
     EXPECT_TRUE(flush("4").ok());
   }
+}
+
+TEST(FaultyStateStore, ACrashInAnInstallLeavesTheOldRowsOrTheNewOnes) {
+  for (const CutFlush leaves : {CutFlush::kNothing, CutFlush::kAll}) {
+    FaultyStateDisk disk;
+    disk.CrashAtFlush(2, leaves);
+    auto store = disk.Open();
+    StateBatch batch;
+    for (const Table table : kAllTables) batch.Put(table, ShardKey(1) + "old", "1");
+    EXPECT_TRUE(store->Flush(batch).ok());
+    auto staging = store->Stage(ShardKey(1), ShardKey(2));
+    ASSERT_TRUE(staging.ok()) << staging.status();
+    for (const Table table : kAllTables) {
+      EXPECT_TRUE((*staging)->Add(table, ShardKey(1) + "new", "2").ok());
+    }
+    EXPECT_TRUE((*staging)->Finish().ok());
+    EXPECT_EQ((*staging)->Install(StateBatch()).code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(store->Stage(ShardKey(1), ShardKey(2)).status().code(), absl::StatusCode::kAborted);
+    staging->reset();
+    store = disk.Open();
+    const bool installed = leaves == CutFlush::kAll;
+    for (const Table table : kAllTables) {
+      const auto snapshot = store->Snapshot();
+      EXPECT_EQ((*snapshot->Get(table, ShardKey(1) + "old")).has_value(), !installed);
+      EXPECT_EQ((*snapshot->Get(table, ShardKey(1) + "new")).has_value(), installed);
+    }
+  }
+}
+
+TEST(FaultyStateStore, AFailedStagingStaysFailedAndHarmsNothing) {
+  FaultyStateDisk disk;
+  disk.SetRule([](StateOperation operation, uint64_t number) {
+    return operation == StateOperation::kStageAdd && number == 2
+               ? absl::ResourceExhaustedError("no space")
+               : absl::OkStatus();
+  });
+  auto store = disk.Open();
+  auto staging = store->Stage(ShardKey(1), ShardKey(2));
+  ASSERT_TRUE(staging.ok()) << staging.status();
+  EXPECT_TRUE((*staging)->Add(Table::kJob, ShardKey(1) + "a", "").ok());
+  const auto full = absl::StatusCode::kResourceExhausted;
+  EXPECT_EQ((*staging)->Add(Table::kJob, ShardKey(1) + "b", "").code(), full);
+  EXPECT_EQ((*staging)->Add(Table::kJob, ShardKey(1) + "c", "").code(), full);
+  EXPECT_EQ((*staging)->Finish().code(), full);
+  staging->reset();
+  EXPECT_TRUE(store->Stats().health.ok());
+  staging = store->Stage(ShardKey(1), ShardKey(2));
+  EXPECT_TRUE((*staging)->Add(Table::kJob, ShardKey(1) + "b", "").ok());
+  EXPECT_TRUE((*staging)->Finish().ok());
+  EXPECT_TRUE((*staging)->Install(StateBatch()).ok());
+  EXPECT_FALSE((*store->Snapshot()->Get(Table::kJob, ShardKey(1) + "a")).has_value());
+  EXPECT_TRUE((*store->Snapshot()->Get(Table::kJob, ShardKey(1) + "b")).has_value());
 }
 
 TEST(FaultyStateStore, ARuleFailsAFlushForGoodAndAReadOnce) {
