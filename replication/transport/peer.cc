@@ -191,8 +191,10 @@ void Peer::OnLinkDown(StreamKind kind, const LinkEnd& end) {
   absl::MutexLock lock(&mutex_);
   ended_[At(kind)] = std::max(ended_[At(kind)], end.dial);
   if (up_[At(kind)] <= end.dial) up_[At(kind)] = DialNumber();
-  if (kind != StreamKind::kSnapshot) problem_ = end.why;
-  if (!AllUpLocked()) TellDownLocked(end.why);
+  if (!AllUpLocked()) {
+    TellDownLocked(end.why);
+    if (kind != StreamKind::kSnapshot) problem_ = end.why;
+  }
   if (end.refused) TellRefusedLocked(end.why);
   if (kind == StreamKind::kForward) AnswerUnrepliedLocked(end);
   if (kind == StreamKind::kSnapshot) {
