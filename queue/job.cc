@@ -1,5 +1,7 @@
 #include "queue/job.h"
 
+#include "base/mutant.h"
+
 namespace holdfast {
 
 JobPlaces PlacesOf(const Job& job) {
@@ -7,7 +9,8 @@ JobPlaces PlacesOf(const Job& job) {
   places.queue = job.queue;
   places.state = job.state;
   places.epoch = job.epoch;
-  const uint64_t key = job.state == JobState::kReady ? job.priority : job.due.micros();
+  const uint64_t priority = MutantIs(Mutant::kOrderByWrongKey) ? 0 : job.priority;
+  const uint64_t key = job.state == JobState::kReady ? priority : job.due.micros();
   places.state_key = SetKey{key, job.id.value()};
   const bool may_expire = job.state == JobState::kReady || job.state == JobState::kDelayed;
   places.expires = may_expire ? job.expires : LogTime::Never();

@@ -2,6 +2,7 @@
 // wake-ups, change notes.
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "queue/machine_impl.h"
 #include "queue/retry_delay.h"
 #include "queue/state_hash.h"
@@ -163,7 +164,7 @@ void Machine::Impl::Forget(JobNode* node) {
 void Machine::Impl::Erase(QueueState* queue, JobNode* node) {
   Unlink(queue, node);
   queue->record.bytes -= node->job.payload_size_bytes;
-  ++queue->record.total_deleted;
+  if (!MutantIs(Mutant::kCountersNotConserved)) ++queue->record.total_deleted;
   RemoveHot(queue, 1);
   Forget(node);
   NoteIdle(queue);

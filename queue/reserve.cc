@@ -1,13 +1,15 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "queue/machine_impl.h"
 #include "queue/reserve_room.h"
 
 namespace holdfast {
 
 OutcomeCode Machine::Impl::CheckHolder(const Holder& holder) const {
-  return holders_.IsClosed(holder) ? OutcomeCode::kHolderGone : OutcomeCode::kOk;
+  const bool closed = holders_.IsClosed(holder) && !MutantIs(Mutant::kHolderForgotten);
+  return closed ? OutcomeCode::kHolderGone : OutcomeCode::kOk;
 }
 
 bool Machine::Impl::UnderReservedCap(const QueueState& queue) const {

@@ -23,6 +23,14 @@ constexpr int64_t kFreshHeartbeats = 10;
 // How many parts of Options::keep_bytes a cut of the log is exact to.
 constexpr uint64_t kCutParts = 8;
 
+bool IsMember(const raft::Configuration& configuration, ReplicaId replica) {
+  for (const auto* list :
+       {&configuration.voters, &configuration.voters_outgoing, &configuration.learners}) {
+    if (std::find(list->begin(), list->end(), replica) != list->end()) return true;
+  }
+  return false;
+}
+
 // Whether a replica says so to another one: the rest is a core's own, or has a way of its own.
 bool IsPeerMessage(MessageType type) {
   switch (type) {
@@ -149,7 +157,10 @@ void Group::Step(PeerMessage message) {
   const Message& said = message.message;
   if (core_ == nullptr || dead_ || said.to != options_.self || said.from == options_.self) return;
   if (!IsPeerMessage(said.type)) return;
-  clocks_.Observe(said.from, message.wall_micros, executor_->MonotonicMicros());
+  // `from` of those that are passed on is not who sent them, and whose clock it is.
+  const bool passed_on =
+      said.type == MessageType::kTransferLeader || said.type == MessageType::kReadIndex;
+  if (!passed_on) clocks_.Observe(said.from, message.wall_micros, executor_->MonotonicMicros());
   core_->Step(std::move(message.message));
   Process();
 }
@@ -288,7 +299,10 @@ void Group::Send(Message message) {
   if (message.to == options_.self) return core_->Step(std::move(message));
   const int64_t wall = executor_->WallMicros();
   if (message.type != MessageType::kSnapshot) return shell_->Send({std::move(message), wall});
-  if (pin_ == nullptr || message.snapshot->source != pin_source_) {
+  const bool pinned = pin_ != nullptr && message.snapshot->source == pin_source_;
+  if (!pinned || !IsMember(message.snapshot->configuration, message.to)) {
+    // A state from before the receiver joined is of no use to it: the next one may be.
+    if (pinned) Unpin();
     return core_->ReportSnapshot(message.to, raft::Core::SnapshotResult::kFailed);
   }
   pin_expires_micros_ = executor_->MonotonicMicros() + options_.pin_micros;
@@ -357,8 +371,11 @@ bool Group::CampaignIfAlone() {
 }
 
 void Group::KeepTicking() {
-  const bool needed = !configuration_.voters.empty() && !IsAlone();
-  if (ticking_ || !needed) return;
+  // Without a configuration too, once it has heard of a leader: how long ago that was decides
+  // whether it votes for another.
+  const bool knows_others =
+      !configuration_.voters.empty() || (core_ != nullptr && core_->leader() != ReplicaId());
+  if (ticking_ || !knows_others || IsAlone()) return;
   ticking_ = true;
   // Groups of a node tick at different moments.
   const int64_t phase = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
@@ -371,10 +388,8 @@ void Group::Tick() {
   ticking_ = true;
   const int64_t now = executor_->MonotonicMicros();
   executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });
-  if (pin_ != nullptr && now >= pin_expires_micros_) {
-    pin_ = nullptr;
-    log_.OfferSnapshot(std::nullopt);
-  }
+  if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
+  WallMicros();  // agrees on the time while enough is heard of it
   core_->Tick();
   Process();
 }
@@ -396,6 +411,11 @@ void Group::Fetch() {
                  core_->LogFetched();
                  Process();
                });
+}
+
+void Group::Unpin() {
+  pin_ = nullptr;
+  log_.OfferSnapshot(std::nullopt);
 }
 
 void Group::PinState() {

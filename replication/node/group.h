@@ -150,6 +150,7 @@ class Group final : public ReplicatedLog {
   // What the core asked its log for.
   void Fetch();
   void PinState();
+  void Unpin();
   void Fail(const absl::Status& status);
   // The only voter, and no learners: needs no ticks, no elections and nothing for followers.
   bool IsAlone() const;

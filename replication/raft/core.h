@@ -37,7 +37,8 @@
 //  8. Tick() is called at a steady pace. Told of it by the transport: ReportUnreachable,
 //     ReportSnapshot.
 //  9. A restart gives the hard state, the log and the applied position and configuration that
-//     were durable, not older ones.
+//     were durable, not older ones. If the log's last term is above the hard state's, the write of
+//     the latter was cut short: then that term is given, with a vote for nobody.
 // 10. The log is cut (in storage) only up to what is applied and durable in the state machine, and
 //     LogReader::Snapshot can stand for what was cut.
 // 11. A replica that has been removed is kept running until another one leads by a configuration

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/mutant.h"
 #include "server/codec/field_codec.h"
 #include "server/codec/outcome_codec.h"
 
@@ -259,6 +260,9 @@ absl::StatusOr<Job> DecodeJobRow(JobId id, std::string_view value) {
   Job job;
   job.id = id;
   if (!ReadJob(&in, &job)) return Malformed("job", value, in);
+  if (MutantIs(Mutant::kDelayIgnoredAfterRestart) && job.state == JobState::kDelayed) {
+    job.due = job.created;
+  }
   return job;
 }
 

@@ -49,7 +49,8 @@ class LogClock {
   // double speed while it is behind the wall clock.
   int64_t EarliestMonotonic(LogTime when) const {
     const uint64_t ahead = when.micros() > time_.micros() ? when.micros() - time_.micros() : 0;
-    const uint64_t wait = fast_ ? ahead / 2 : ahead;
+    // Rounded up: a timer for the moment before would find nothing due, again and again.
+    const uint64_t wait = fast_ ? ahead / 2 + ahead % 2 : ahead;
     return monotonic_ + static_cast<int64_t>(std::min<uint64_t>(wait, INT64_MAX / 4));
   }
 

@@ -76,8 +76,23 @@ void Shard::Submit(Submission submission) {
     if (submission.done) std::move(submission.done)(Refusal(not_leading_));
     return;
   }
+  if (MutantIs(Mutant::kDeleteRepliesBeforeCommit)) AnswerDeleteAtOnce(&submission);
   proposer_.Submit(std::move(submission));
   SchedulePump();
+}
+
+// The mutant: a delete is answered before it is agreed on.
+void Shard::AnswerDeleteAtOnce(Submission* submission) const {
+  const absl::StatusOr<DecodedCommand> decoded = DecodeCommand(submission->command);
+  if (!decoded.ok() || !submission->done) return;
+  const auto* const command = std::get_if<DeleteCommand>(&decoded->command.body);
+  if (command == nullptr) return;
+  ExecuteResult result;
+  for (const LeaseRef& lease : command->leases) {
+    result.outcome.items.emplace_back().job = lease.job;
+  }
+  std::move(submission->done)(std::move(result));
+  submission->done = nullptr;
 }
 
 bool Shard::MayFindJob(const ReserveRequest& request) const {
@@ -308,6 +323,10 @@ void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<Payload
   if (outcome.code == OutcomeCode::kNothingReady && waits &&
       waiters_.size() < options_.waiters_max) {
     return waiters_.Park(std::move(waiter));
+  }
+  if (MutantIs(Mutant::kWaiterGrantedTwice) && !outcome.grants.empty()) {
+    WaiterPtr other = waiters_.TakeForGrant(outcome.grants[0].queue);
+    if (other != nullptr) Deliver(outcome, payloads, std::move(other->done));
   }
   Deliver(std::move(outcome), std::move(payloads), std::move(waiter->done));
 }

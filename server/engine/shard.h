@@ -166,6 +166,7 @@ class Shard final : public StateMachine {
   void ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Wake();
+  void AnswerDeleteAtOnce(Submission* submission) const;
   void EndLateWaiters();
   bool MayFindJob(const ReserveRequest& request) const;
   void ReturnUndelivered(const Outcome& outcome);

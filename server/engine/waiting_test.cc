@@ -139,6 +139,17 @@ TEST(LogTimeClock, WallClockThatJumpsAheadIsFollowedAtDoubleSpeed) {
   EXPECT_EQ(clock.EarliestMonotonic(LogTime::FromMicros(1'004'000)), 2000);
 }
 
+// It used to be rounded down: a timer for a moment 1 us ahead was due at once, for ever.
+TEST(LogTimeClock, TimersAreNeverEarly) {
+  LogClock clock;
+  clock.Start(LogTime(), {.monotonic = 0, .wall = 1'000'000});
+  const LogTime now = clock.Now({.monotonic = 1000, .wall = 900'000'000});
+  const LogTime due = now + LogDuration::Micros(1);
+  const int64_t timer = clock.EarliestMonotonic(due);
+  EXPECT_EQ(timer, 1001);
+  EXPECT_GE(clock.Now({.monotonic = timer, .wall = 900'000'000}), due);
+}
+
 TEST(LogTimeClock, TermStartStepsForwardOnceToTheWallClock) {
   LogClock clock;
   clock.Start(LogTime::FromMicros(10), {.monotonic = 50, .wall = 777});
