@@ -171,7 +171,9 @@ bool Peer::AllUpLocked() const {
 void Peer::OnLinkUp(StreamKind kind, DialNumber dial, ReplicaId replica) {
   absl::MutexLock lock(&mutex_);
   if (dial <= ended_[At(kind)]) return;
-  up_[At(kind)] = dial;
+  // The end of the dial before it may be on its way here still; it must be told first.
+  const bool overtaken = std::exchange(up_[At(kind)], dial) != DialNumber();
+  if (overtaken && kind != StreamKind::kSnapshot) TellDownLocked("it was dialed again");
   replica_ = replica;
   if (kind == StreamKind::kSnapshot) {
     environment_.dispatcher->SnapshotStreamChanged(node_, SnapshotStream::kRoom);
@@ -189,25 +191,29 @@ void Peer::OnLinkDown(StreamKind kind, const LinkEnd& end) {
   absl::MutexLock lock(&mutex_);
   ended_[At(kind)] = std::max(ended_[At(kind)], end.dial);
   if (up_[At(kind)] <= end.dial) up_[At(kind)] = DialNumber();
-  TellDownLocked(kind, end);
+  if (!AllUpLocked()) {
+    TellDownLocked(end.why);
+    if (kind != StreamKind::kSnapshot) problem_ = end.why;
+  }
+  if (end.refused) TellRefusedLocked(end.why);
   if (kind == StreamKind::kForward) AnswerUnrepliedLocked(end);
   if (kind == StreamKind::kSnapshot) {
     environment_.dispatcher->SnapshotStreamChanged(node_, SnapshotStream::kBroken);
   }
 }
 
-void Peer::TellDownLocked(StreamKind kind, const LinkEnd& end) {
-  PeerChange change = {
-      .kind = PeerChange::Kind::kDown, .node = node_, .replica = replica_, .why = end.why};
-  if (kind != StreamKind::kSnapshot) problem_ = end.why;
-  if (told_up_ && !AllUpLocked()) {
-    told_up_ = false;
-    environment_.dispatcher->Change(change);
-  }
-  if (!end.refused || told_refusal_ == end.why) return;
-  told_refusal_ = end.why;
-  change.kind = PeerChange::Kind::kRefused;
-  environment_.dispatcher->Change(change);
+void Peer::TellDownLocked(const std::string& why) {
+  if (!told_up_) return;
+  told_up_ = false;
+  environment_.dispatcher->Change(
+      {.kind = PeerChange::Kind::kDown, .node = node_, .replica = replica_, .why = why});
+}
+
+void Peer::TellRefusedLocked(const std::string& why) {
+  if (told_refusal_ == why) return;
+  told_refusal_ = why;
+  environment_.dispatcher->Change(
+      {.kind = PeerChange::Kind::kRefused, .node = node_, .replica = replica_, .why = why});
 }
 
 void Peer::AnswerUnrepliedLocked(const LinkEnd& end) {

@@ -65,7 +65,8 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
   bool AppendsMayGo(size_t count);
   void TellUnreachable(const std::vector<PeerEnvelope>& messages,
                        const std::vector<Record>& dropped);
-  void TellDownLocked(StreamKind kind, const LinkEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellDownLocked(const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellRefusedLocked(const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerUnrepliedLocked(const LinkEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TakeReplyLocked(DialNumber dial, Record record, const Credit& credit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -502,7 +502,7 @@ TEST(FaultyStateStore, ARuleFailsAFlushForGoodAndAReadOnce) {
   FaultyStateDisk disk;
   disk.SetRule([](StateOperation operation, uint64_t number) {
     if (operation == StateOperation::kFlush && number == 2) {
-      return absl::ResourceExhaustedError("no space");
+      return absl::InternalError("the device failed");
     }
     if (operation == StateOperation::kGet && number == 1) return absl::DataLossError("damaged");
     return absl::OkStatus();
@@ -514,14 +514,31 @@ TEST(FaultyStateStore, ARuleFailsAFlushForGoodAndAReadOnce) {
   EXPECT_EQ(store->Snapshot()->Get(Table::kJob, "k").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(**store->Snapshot()->Get(Table::kJob, "k"), "1");
   batch.Put(Table::kJob, "k", "2");
-  EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kInternal);
   EXPECT_EQ(disk.flushes(), 2u);
   EXPECT_EQ(**store->Snapshot()->Get(Table::kJob, "k"), "1");
   store.reset();
   store = disk.Open();
   EXPECT_TRUE(store->Flush(batch).ok());
   EXPECT_EQ(**store->Snapshot()->Get(Table::kJob, "k"), "2");
+}
+
+TEST(FaultyStateStore, AFullDiskFailsAFlushThatMayBeTriedAgain) {
+  FaultyStateDisk disk;
+  disk.SetRule([](StateOperation operation, uint64_t number) {
+    return operation == StateOperation::kFlush && number == 1
+               ? absl::ResourceExhaustedError("no space")
+               : absl::OkStatus();
+  });
+  const auto store = disk.Open();
+  StateBatch batch;
+  batch.Put(Table::kJob, "k", "1");
+  EXPECT_EQ(store->Flush(batch).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(store->Stats().health.ok());
+  EXPECT_FALSE((*store->Snapshot()->Get(Table::kJob, "k")).has_value());
+  EXPECT_TRUE(store->Flush(batch).ok());
+  EXPECT_EQ(**store->Snapshot()->Get(Table::kJob, "k"), "1");
 }
 
 }  // namespace

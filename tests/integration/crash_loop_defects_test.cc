@@ -26,7 +26,7 @@ const Case kCases[] = {
     {"no-sync", CrashMode::kPowerCut, "nothing acknowledged is lost"},
     {"no-directory-sync", CrashMode::kPowerCut, "nothing acknowledged is lost"},
     {"forget-deletes", CrashMode::kKill, "a delete is final"},
-    {"forget-requests", CrashMode::kKill, "an enqueue is done once", 20},
+    {"forget-requests", CrashMode::kKill, "an enqueue is done once", 40},
     {"forget-leases", CrashMode::kKill, "leases do not overlap"},
     {"reuse-tokens", CrashMode::kKill, "leases do not overlap"},
     {"accept-stale", CrashMode::kKill, "a stale token never succeeds", 12},

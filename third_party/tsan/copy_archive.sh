@@ -9,7 +9,7 @@ trap 'rm -f "$names"' EXIT
 {
   cat "$@"
   nm --format=posix "$in" 2>/dev/null | cut -d' ' -f1 |
-    grep -E '^_ZNK?St7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE' |
+    { grep -E '^_ZNK?St7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE' || [[ $? == 1 ]]; } |
     sort -u | sed 's/.*/& quiet_&/'
 } >"$names"
 objcopy --redefine-syms="$names" "$in" "$out"

@@ -1,5 +1,6 @@
 #include "replication/transport/testing/test_node.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -9,6 +10,13 @@
 
 namespace holdfast {
 namespace {
+
+// Keeps gRPC from ending and beginning anew between tests: it ends on a thread of its own, which
+// may be at it still when the process exits.
+void KeepLibrary() {
+  static const bool kKept = (grpc_init(), true);
+  CHECK(kKept);
+}
 
 // Far beyond anything that a test waits for.
 constexpr absl::Duration kTooLong = absl::Seconds(30);
@@ -99,6 +107,7 @@ TestNode::TestNode(TransportOptions options, PeerHandler* instead) : options_(st
   for (uint32_t shard = 0; shard < options_.self.shards; ++shard) {
     options_.loop_of_shard.push_back(shard % 2);
   }
+  KeepLibrary();
   transport_ = std::make_unique<PeerTransport>(options_);
   int port = 0;
   grpc::ServerBuilder builder;
