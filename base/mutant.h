@@ -4,8 +4,8 @@
 // Each place that a defect would sit at asks `MutantIs(Mutant::kName)`. Without HOLDFAST_MUTANTS
 // (every build that is shipped) the answer is a constant false and the code is gone; with it
 // (`bazel ... --define=mutants=on`) the process has at most one active mutant. The table of what
-// each is and what must catch it: tests/sim/mutants (row letters: the list of defects that Raft
-// libraries shipped, docs/adr on the Raft core).
+// each is and what must catch it: tests/sim/mutants.txt (row letters: the list of defects that
+// Raft libraries shipped, docs/adr on the Raft core).
 //
 // Pure. Thread-safety: SetMutant before any thread starts; MutantIs from any thread.
 

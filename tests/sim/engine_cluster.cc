@@ -190,6 +190,9 @@ void EngineCluster::Do(const Action& action) {
     case ActionKind::kMembers:
       ChangeMembers(action.n);
       return;
+    case ActionKind::kClocksBack:
+      for (const auto& node : nodes_) node->StepClock(-static_cast<int64_t>(action.n) * 1000);
+      return;
     default:
       if (EngineNode* const node = Find(action.node); node != nullptr) DoToNode(action, node);
   }

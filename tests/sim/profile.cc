@@ -43,6 +43,7 @@ constexpr KindShape kShapes[] = {
     {ActionKind::kFlush, 20, 0, 0, 0},
     {ActionKind::kCutLog, 12, 0, 0, 12},
     {ActionKind::kClockStep, 3, 0, 0, UINT64_MAX},
+    {ActionKind::kClocksBack, 0, 0, 0, 60'000},
 };
 
 const KindShape& ShapeOf(ActionKind kind) {
@@ -180,6 +181,11 @@ std::vector<Profile> MakeProfiles() {
        Layer::kCore,
        {kIsolate, kPause, kCampaign, kTransfer, kFlush, kCutLog, kSlowDisk, kWipe, kFailWrite},
        {kCrash}},
+      {"core-writes",
+       "the bare core, slow disks while leadership changes",
+       Layer::kCore,
+       with({kPause, kTransfer, kFailWrite}),
+       {kSlowDisk, kSlowDisk, kSlowDisk, kCampaign, kIsolate}},
       {"core-elections",
        "the bare core, leadership changes all the time",
        Layer::kCore,
@@ -208,7 +214,7 @@ std::vector<Profile> MakeProfiles() {
       {"clocks",
        "the engine, one clock that jumps, all that drift",
        Layer::kEngine,
-       with({kCrash, kPause, kTransfer}),
+       with({kCrash, kPause, kTransfer, kClocksBack}),
        {kClockStep}},
       {"wiped",
        "the engine, disks are wiped and come back as somebody else",

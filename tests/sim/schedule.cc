@@ -77,6 +77,8 @@ std::string What(const Action& action) {
     case ActionKind::kClockStep:
       return absl::StrCat("step the clock of ", who, " by ",
                           static_cast<int64_t>(action.n) - (int64_t{1} << 31), " ms");
+    case ActionKind::kClocksBack:
+      return absl::StrCat("set all clocks back by ", action.n, " ms");
     case ActionKind::kCount:
       break;
   }

@@ -53,7 +53,8 @@ enum class ActionKind : uint8_t {
   kFlush,   // the state machine becomes durable
   kCutLog,  // the log is cut, up to what is durable; `n` entries more stay
   // Clocks.
-  kClockStep,  // the wall clock of `node` jumps by `n` - 2^31 milliseconds
+  kClockStep,   // the wall clock of one node jumps by `n` - 2^31 milliseconds
+  kClocksBack,  // all wall clocks go back by `n` milliseconds
   kCount,
 };
 
