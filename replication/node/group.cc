@@ -362,6 +362,13 @@ bool Group::IsAlone() const {
          now.learners.empty();
 }
 
+// Who was a candidate when it became the only voter has asked others, and must ask again.
+bool Group::IsAloneAtRest() const {
+  const bool candidate = core_ != nullptr && (core_->role() == Role::kCandidate ||
+                                              core_->role() == Role::kPreCandidate);
+  return IsAlone() && !candidate;
+}
+
 bool Group::CampaignIfAlone() {
   if (dead_ || !IsAlone() || core_->role() != Role::kFollower) return false;
   // The core refuses while a configuration is agreed on and not yet applied.
@@ -375,7 +382,7 @@ void Group::KeepTicking() {
   // whether it votes for another.
   const bool knows_others =
       !configuration_.voters.empty() || (core_ != nullptr && core_->leader() != ReplicaId());
-  if (ticking_ || !knows_others || IsAlone()) return;
+  if (ticking_ || !knows_others || IsAloneAtRest()) return;
   ticking_ = true;
   // Groups of a node tick at different moments.
   const int64_t phase = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
@@ -384,7 +391,7 @@ void Group::KeepTicking() {
 
 void Group::Tick() {
   ticking_ = false;
-  if (dead_ || core_ == nullptr || IsAlone()) return;
+  if (dead_ || core_ == nullptr || IsAloneAtRest()) return;
   ticking_ = true;
   const int64_t now = executor_->MonotonicMicros();
   executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });

@@ -154,6 +154,7 @@ class Group final : public ReplicatedLog {
   void Fail(const absl::Status& status);
   // The only voter, and no learners: needs no ticks, no elections and nothing for followers.
   bool IsAlone() const;
+  bool IsAloneAtRest() const;
   bool CampaignIfAlone();
   void KeepTicking();
   void Tick();

@@ -122,6 +122,7 @@ bool EngineCluster::MayLose(const std::set<ReplicaId>& lost) const {
   std::vector<raft::Configuration> configurations;
   for (const auto& node : nodes_) {
     const std::optional<raft::Status> status = node->GetStatus();
+    if (node->up() && !status.has_value()) return false;  // what it knows is not known
     if (!status.has_value()) continue;
     configurations.push_back(status->configuration);
     if (!Contains(status->configuration.voters, node->replica())) useless.insert(node->replica());
