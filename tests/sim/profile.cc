@@ -149,32 +149,35 @@ void DrawClients(Prng& random, Layer layer, Schedule* schedule) {
   }
 }
 
-std::vector<Profile> MakeProfiles() {
+// Everything that can happen to links, between `before` and `after`.
+std::vector<ActionKind> WithLinks(std::vector<ActionKind> before,
+                                  const std::vector<ActionKind>& after = {}) {
   using enum ActionKind;
-  const std::vector<ActionKind> links = {kIsolate, kDeafen, kMute,  kCutLink,  kHalves,
-                                         kRing,    kLoss,   kDelay, kDuplicate};
-  const auto with = [&links](std::vector<ActionKind> kinds) {
-    kinds.insert(kinds.end(), links.begin(), links.end());
-    return kinds;
-  };
-  const std::vector<ActionKind> nodes = {kCrash, kPause, kSlowDisk, kSlowApply};
-  std::vector<ActionKind> all = with(nodes);
-  all.insert(all.end(), {kFailWrite, kCampaign, kTransfer, kForgetLeader});
-  std::vector<ActionKind> all_core = all;
-  all_core.insert(all_core.end(), {kMembers, kFlush, kCutLog, kWipe});
-  std::vector<ActionKind> all_engine = with({kCrash, kPause, kSlowDisk, kFailWrite, kTransfer});
-  all_engine.insert(all_engine.end(), {kMembers, kFlush, kCutLog, kWipe, kClockStep});
+  before.insert(before.end(),
+                {kIsolate, kDeafen, kMute, kCutLink, kHalves, kRing, kLoss, kDelay, kDuplicate});
+  before.insert(before.end(), after.begin(), after.end());
+  return before;
+}
+
+std::vector<Profile> CoreProfiles() {
+  using enum ActionKind;
   return {
-      {"core", "the bare Raft core, every fault", Layer::kCore, all_core, {}},
+      {"core",
+       "the bare Raft core, every fault",
+       Layer::kCore,
+       WithLinks(
+           {kCrash, kPause, kSlowDisk, kSlowApply},
+           {kFailWrite, kCampaign, kTransfer, kForgetLeader, kMembers, kFlush, kCutLog, kWipe}),
+       {}},
       {"core-members",
        "the bare core, members change all the time",
        Layer::kCore,
-       with({kCrash, kPause, kSlowDisk, kTransfer, kFlush, kCutLog}),
+       WithLinks({kCrash, kPause, kSlowDisk, kTransfer, kFlush, kCutLog}),
        {kMembers}},
       {"core-snapshots",
        "the bare core, logs are cut all the time",
        Layer::kCore,
-       with({kCrash, kSlowDisk, kSlowApply, kMembers, kFailWrite}),
+       WithLinks({kCrash, kSlowDisk, kSlowApply, kMembers, kFailWrite}),
        {kFlush, kCutLog}},
       {"core-disks",
        "the bare core, crashes, failing, slow and wiped disks",
@@ -184,27 +187,33 @@ std::vector<Profile> MakeProfiles() {
       {"core-writes",
        "the bare core, slow disks while leadership changes",
        Layer::kCore,
-       with({kPause, kTransfer, kFailWrite}),
+       WithLinks({kPause, kTransfer, kFailWrite}),
        {kSlowDisk, kSlowDisk, kSlowDisk, kCampaign, kIsolate}},
       {"core-elections",
        "the bare core, leadership changes all the time",
        Layer::kCore,
-       with({kCrash, kSlowDisk, kPause, kForgetLeader}),
+       WithLinks({kCrash, kSlowDisk, kPause, kForgetLeader}),
        {kCampaign, kTransfer}},
+  };
+}
+
+std::vector<Profile> EngineProfiles() {
+  using enum ActionKind;
+  return {
       {"engine",
        "groups, shards and queues, crashes and partitions",
        Layer::kEngine,
-       with({kCrash, kPause, kSlowDisk, kTransfer, kFlush}),
+       WithLinks({kCrash, kPause, kSlowDisk, kTransfer, kFlush}),
        {}},
       {"membership",
        "the engine, members change all the time",
        Layer::kEngine,
-       with({kCrash, kPause, kTransfer, kFlush}),
+       WithLinks({kCrash, kPause, kTransfer, kFlush}),
        {kMembers}},
       {"snapshots",
        "the engine, the log keeps next to nothing",
        Layer::kEngine,
-       with({kCrash, kPause, kMembers}),
+       WithLinks({kCrash, kPause, kMembers}),
        {kFlush, kCutLog}},
       {"disk",
        "the engine, failing, full and slow disks",
@@ -214,15 +223,26 @@ std::vector<Profile> MakeProfiles() {
       {"clocks",
        "the engine, one clock that jumps, all that drift",
        Layer::kEngine,
-       with({kCrash, kPause, kTransfer, kClocksBack}),
+       WithLinks({kCrash, kPause, kTransfer, kClocksBack}),
        {kClockStep}},
       {"wiped",
        "the engine, disks are wiped and come back as somebody else",
        Layer::kEngine,
-       with({kCrash, kMembers, kFlush, kTransfer}),
+       WithLinks({kCrash, kMembers, kFlush, kTransfer}),
        {kWipe}},
-      {"everything", "the engine, every fault", Layer::kEngine, all_engine, {}},
+      {"everything",
+       "the engine, every fault",
+       Layer::kEngine,
+       WithLinks({kCrash, kPause, kSlowDisk, kFailWrite, kTransfer},
+                 {kMembers, kFlush, kCutLog, kWipe, kClockStep}),
+       {}},
   };
+}
+
+std::vector<Profile> MakeProfiles() {
+  std::vector<Profile> profiles = CoreProfiles();
+  for (Profile& profile : EngineProfiles()) profiles.push_back(std::move(profile));
+  return profiles;
 }
 
 }  // namespace
