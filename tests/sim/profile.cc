@@ -149,21 +149,26 @@ void DrawClients(Prng& random, Layer layer, Schedule* schedule) {
   }
 }
 
-// `kinds`, and everything that may happen to links.
-std::vector<ActionKind> WithLinks(std::vector<ActionKind> kinds) {
+// Everything that can happen to links, between `before` and `after`.
+std::vector<ActionKind> WithLinks(std::vector<ActionKind> before,
+                                  const std::vector<ActionKind>& after = {}) {
   using enum ActionKind;
-  kinds.insert(kinds.end(),
-               {kIsolate, kDeafen, kMute, kCutLink, kHalves, kRing, kLoss, kDelay, kDuplicate});
-  return kinds;
+  before.insert(before.end(),
+                {kIsolate, kDeafen, kMute, kCutLink, kHalves, kRing, kLoss, kDelay, kDuplicate});
+  before.insert(before.end(), after.begin(), after.end());
+  return before;
 }
 
 std::vector<Profile> CoreProfiles() {
   using enum ActionKind;
-  const std::vector<ActionKind> all =
-      WithLinks({kCrash, kPause, kSlowDisk, kSlowApply, kFailWrite, kCampaign, kTransfer,
-                 kForgetLeader, kMembers, kFlush, kCutLog, kWipe});
   return {
-      {"core", "the bare Raft core, every fault", Layer::kCore, all, {}},
+      {"core",
+       "the bare Raft core, every fault",
+       Layer::kCore,
+       WithLinks(
+           {kCrash, kPause, kSlowDisk, kSlowApply},
+           {kFailWrite, kCampaign, kTransfer, kForgetLeader, kMembers, kFlush, kCutLog, kWipe}),
+       {}},
       {"core-members",
        "the bare core, members change all the time",
        Layer::kCore,
@@ -194,8 +199,6 @@ std::vector<Profile> CoreProfiles() {
 
 std::vector<Profile> EngineProfiles() {
   using enum ActionKind;
-  const std::vector<ActionKind> all = WithLinks({kCrash, kPause, kSlowDisk, kFailWrite, kTransfer,
-                                                 kMembers, kFlush, kCutLog, kWipe, kClockStep});
   return {
       {"engine",
        "groups, shards and queues, crashes and partitions",
@@ -227,7 +230,12 @@ std::vector<Profile> EngineProfiles() {
        Layer::kEngine,
        WithLinks({kCrash, kMembers, kFlush, kTransfer}),
        {kWipe}},
-      {"everything", "the engine, every fault", Layer::kEngine, all, {}},
+      {"everything",
+       "the engine, every fault",
+       Layer::kEngine,
+       WithLinks({kCrash, kPause, kSlowDisk, kFailWrite, kTransfer},
+                 {kMembers, kFlush, kCutLog, kWipe, kClockStep}),
+       {}},
   };
 }
 

@@ -207,6 +207,18 @@ const Case kCases[] = {
      "a: 5*A\n"},
 };
 
+// A process that was killed while the library made its journal had failed the cut.
+TEST_F(PowerCut, AProcessWithoutAWholeJournalHasChangedNothing) {
+  std::ofstream(root() / "f") << "AAA";
+  std::ofstream(journal() / "lock");
+  std::ofstream(journal() / "control");
+  std::ofstream(journal() / "names");
+  const auto report = Restore(root().string(), journal().string(), {});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->writes_undone + report->names_undone, 0u);
+  EXPECT_EQ(Listing(), "f: 3*A\n");
+}
+
 TEST_F(PowerCut, LeavesExactlyWhatWasSynced) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.rule);

@@ -114,6 +114,7 @@ class Restorer {
 
  private:
   absl::Status RunLocked() {
+    if (!JournalIsMade()) return absl::OkStatus();
     ASSIGN_OR_RETURN(control_, Mapping::Open(journal_ + "/control"));
     ASSIGN_OR_RETURN(slots_, Mapping::Open(journal_ + "/inodes"));
     ASSIGN_OR_RETURN(directories_, Mapping::Open(journal_ + "/directories"));
@@ -125,6 +126,14 @@ class Restorer {
     FindDirectories();
     RETURN_IF_ERROR(RestoreNames());
     return EmptyJournal();
+  }
+
+  // Whether the process came as far as having a journal: it is made, the names last, before the
+  // process can change anything.
+  bool JournalIsMade() const {
+    std::error_code error;
+    const uint64_t size = fs::file_size(journal_ + "/names", error);
+    return !error && size >= sizeof(NamesHeader);
   }
 
   absl::Status RestoreContents() {
