@@ -52,6 +52,11 @@ absl::StatusOr<std::optional<std::string>> RocksDbSnapshot::Get(Table table,
 absl::Status RocksDbSnapshot::MultiGet(
     Table table, absl::Span<const std::string_view> keys,
     absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const {
+  if (keys.size() == 1) {  // a third of the cost of setting a batch up
+    ASSIGN_OR_RETURN(const std::optional<std::string> value, Get(table, keys[0]));
+    found(0, value);
+    return absl::OkStatus();
+  }
   std::array<rocksdb::Slice, kKeysAtOnce> slices;
   std::array<rocksdb::PinnableSlice, kKeysAtOnce> values;
   std::array<rocksdb::Status, kKeysAtOnce> statuses;
