@@ -89,22 +89,6 @@ absl::StatusOr<LogPosition> Group::Propose(std::shared_ptr<const std::string> da
   return where;
 }
 
-void Group::ReadBarrier(BarrierDone done) {
-  CHECK(executor_->IsCurrent());
-  if (!leading_) return std::move(done)(not_leading_);
-  const uint64_t read = ++reads_made_;
-  reads_.emplace(read, std::move(done));
-  core_->ReadIndex(read);
-  Process();
-}
-
-void Group::AnswerReads(const std::vector<raft::ReadState>& states) {
-  for (const raft::ReadState& state : states) {
-    auto read = reads_.extract(state.context);
-    if (!read.empty()) std::move(read.mapped())(state.index);
-  }
-}
-
 void Group::Applied(LogIndex index) {
   CHECK(executor_->IsCurrent());
   CHECK_LE(index.value(), delivered_.index.value());
@@ -346,14 +330,16 @@ void Group::FollowRole() {
     leading_ = true;
     machine_->OnLeaderStart(lead_from_.term);
   }
+  if (leader_ == core_->leader()) return;
+  leader_ = core_->leader();
+  machine_->OnLeader(leader_);
+  AskAgain();
 }
 
 void Group::StopLeading(const absl::Status& why) {
-  not_leading_ = why;
+  not_leading_ = absl::IsUnknown(why) ? absl::UnavailableError(why.message()) : why;
   if (!std::exchange(leading_, false)) return;
   machine_->OnLeaderStop(why);
-  std::map<uint64_t, BarrierDone> reads = std::exchange(reads_, {});
-  for (auto& [number, done] : reads) std::move(done)(absl::UnavailableError(why.message()));
 }
 
 bool Group::IsAlone() const {
@@ -382,7 +368,8 @@ void Group::KeepTicking() {
   // whether it votes for another.
   const bool knows_others =
       !configuration_.voters.empty() || (core_ != nullptr && core_->leader() != ReplicaId());
-  if (ticking_ || !knows_others || IsAloneAtRest()) return;
+  const bool has_reads = !reads_waiting_.empty() || !reads_asked_.empty();
+  if (ticking_ || !(knows_others || has_reads) || (IsAloneAtRest() && !has_reads)) return;
   ticking_ = true;
   // Groups of a node tick at different moments.
   const int64_t phase = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
@@ -391,13 +378,15 @@ void Group::KeepTicking() {
 
 void Group::Tick() {
   ticking_ = false;
-  if (dead_ || core_ == nullptr || IsAloneAtRest()) return;
+  if (dead_ || core_ == nullptr) return;
+  if (IsAloneAtRest()) return WatchReads();
   ticking_ = true;
   const int64_t now = executor_->MonotonicMicros();
   executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });
   if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
   WallMicros();  // agrees on the time while enough is heard of it
   core_->Tick();
+  WatchReads();
   Process();
 }
 
@@ -486,7 +475,8 @@ void Group::Installed(raft::Ready ready, const absl::Status& status) {
 
 void Group::Fail(const absl::Status& status) {
   if (std::exchange(dead_, true)) return;
-  StopLeading(absl::UnavailableError(status.message()));
+  StopLeading(absl::UnknownError(status.message()));
+  RefuseReads(absl::UnavailableError(status.message()));
   shell_->OnFatal(status);
 }
 

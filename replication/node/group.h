@@ -31,7 +31,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,10 +70,12 @@ class Group final : public ReplicatedLog {
     uint64_t message_bytes_max = 1 << 20;
     uint32_t inflight_messages_max = 64;
     uint64_t inflight_bytes_max = 16 << 20;
-    uint64_t tail_bytes_max = 4 << 20;  // newest entries in memory, for followers
-    uint64_t keep_bytes = 8 << 20;      // entries kept after the flush, for followers
-    int64_t pin_micros = 60'000'000;    // how long a state stays pinned for further followers
-    int64_t retry_micros = 100'000;     // the pause after a full disk
+    uint64_t tail_bytes_max = 4 << 20;        // newest entries in memory, for followers
+    uint64_t keep_bytes = 8 << 20;            // entries kept after the flush, for followers
+    int64_t pin_micros = 60'000'000;          // how long a state stays pinned for further followers
+    int64_t retry_micros = 100'000;           // the pause after a full disk
+    int64_t read_retry_micros = 300'000;      // a question to the leader may be lost
+    int64_t read_timeout_micros = 5'000'000;  // then a read barrier is given up
   };
 
   Group(const Options& options, Executor* executor, const LogStore* store, GroupShell* shell,
@@ -144,7 +145,13 @@ class Group final : public ReplicatedLog {
   void Deliver(std::vector<raft::Entry> committed);
   void FollowRole();
   void StopLeading(const absl::Status& why);
+
+  // --- Read barriers (group_reads.cc).
+  void AskReads();
+  void AskAgain();
   void AnswerReads(const std::vector<raft::ReadState>& states);
+  void WatchReads();
+  void RefuseReads(const absl::Status& why);
   void Install(raft::Ready ready);
   void Installed(raft::Ready ready, const absl::Status& status);
   // What the core asked its log for.
@@ -189,8 +196,17 @@ class Group final : public ReplicatedLog {
   bool leading_ = false;
   LogPosition lead_from_;  // leading begins when this, of the present term, is applied; 0: unknown
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
-  uint64_t reads_made_ = 0;
-  std::map<uint64_t, BarrierDone> reads_;
+  ReplicaId leader_;  // as the state machine was told
+
+  // Reads that came while others were under way wait for the next question to the leader.
+  struct Read {
+    int64_t deadline_micros = 0;
+    BarrierDone done;
+  };
+  std::deque<Read> reads_waiting_;
+  std::deque<Read> reads_asked_;
+  uint64_t reads_made_ = 0;  // questions; the last one is reads_asked_'s
+  int64_t reads_asked_micros_ = 0;
 
   // Flushed positions that the log may be cut by later, with the bytes that were in it then.
   struct CutPoint {

@@ -172,7 +172,13 @@ void Group::OnWriteFailed(const absl::Status& status) {
     core_ = nullptr;
     hint_.reset();
     lead_from_ = LogPosition();
-    StopLeading(certain ? status : absl::UnavailableError(status.message()));
+    // A full disk passes; after any other failure nothing more will be known here.
+    const bool passes = absl::IsResourceExhausted(status);
+    StopLeading(certain  ? status
+                : passes ? absl::UnavailableError(status.message())
+                         : absl::UnknownError(status.message()));
+    RefuseReads(absl::UnavailableError(status.message()));
+    if (std::exchange(leader_, ReplicaId()) != ReplicaId()) machine_->OnLeader(ReplicaId());
   }
   if (!absl::IsResourceExhausted(write_failure_)) return Fail(write_failure_);
   if (writes_.empty()) WaitToStartAnew();

@@ -69,10 +69,14 @@ class StateMachine {
   // entry on, to be kept as AppliedState::configuration.
   virtual void OnCommitted(absl::Span<const raft::Entry> entries) = 0;
 
+  // The replica that leads, as far as this one knows; ReplicaId(): none. Told when it changes.
+  virtual void OnLeader(ReplicaId leader) = 0;
   // This replica may propose from now on: every entry of earlier terms is applied.
   virtual void OnLeaderStart(Term term) = 0;
-  // It may not any more. What it proposed and was not told of may or may not be committed;
-  // RESOURCE_EXHAUSTED: it was not written (a full disk), and is not committed.
+  // It may not any more. UNAVAILABLE: what it proposed and was not told of may be committed yet;
+  // the next entry of a later term that is delivered decides. RESOURCE_EXHAUSTED: it was not
+  // written (a full disk), and is not committed. UNKNOWN: this replica has ended, and nothing
+  // will be told.
   virtual void OnLeaderStop(const absl::Status& why) = 0;
 
   // Calls `done` later with the last durable state. Errors: UNAVAILABLE: there is none yet.

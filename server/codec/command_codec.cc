@@ -36,6 +36,8 @@ enum JobFlag : uint8_t {
 };
 enum ChangeFlag : uint8_t { kSetsPriority = 1, kSetsDelay = 2 };
 constexpr uint8_t kAllStates = 0xf;
+// Kind, flags.
+constexpr size_t kHeadBytesMin = 2;
 // Flags, size, digest.
 constexpr size_t kJobBytesMin = 1 + 1 + 8;
 
@@ -308,6 +310,18 @@ bool ReadBodyOf(size_t index, ByteReader* in, CommandBody* body, std::index_sequ
 }
 
 }  // namespace
+
+bool HasRequestIdentity(std::string_view command) {
+  CHECK_GE(command.size(), kHeadBytesMin);
+  return command[1] != 0;
+}
+
+void AppendWithSession(std::string* out, std::string_view command, const RequestIdentity& request) {
+  CHECK(!HasRequestIdentity(command));
+  CHECK(request.has_session() && !request.has_digest());
+  PutHead(out, static_cast<CommandKind>(command[0]), request);
+  out->append(command.substr(kHeadBytesMin));
+}
 
 EnqueueEncoder::EnqueueEncoder(const RequestIdentity& request, std::string_view queue,
                                size_t bytes_hint) {

@@ -91,6 +91,12 @@ class EnqueueEncoder {
   size_t jobs_ = 0;
 };
 
+// Whether an encoded command has a session or a digest. REQUIRES: made by an encoder above.
+bool HasRequestIdentity(std::string_view command);
+// Appends `command` as a request of `request`'s session. REQUIRES: the command has no identity,
+// `request` has a session and no digest.
+void AppendWithSession(std::string* out, std::string_view command, const RequestIdentity& request);
+
 // A command whose views point into the bytes that it was decoded from.
 struct DecodedCommand {
   Command command;

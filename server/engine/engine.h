@@ -47,6 +47,8 @@ struct ExecuteResult {
   Outcome outcome;
   // The payloads of outcome.grants, in their order.
   std::vector<PayloadRef> payloads;
+  // The entry of the shard's log that the outcome is as of. 0: not known, or of several shards.
+  LogIndex as_of;
 };
 using ExecuteDone = absl::AnyInvocable<void(ExecuteResult) &&>;
 

@@ -57,7 +57,7 @@ void MultiReserve::AskOffers() {
   for (size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].at.loop->Post([self = shared_from_this(), i] {
       const Part& part = self->parts_[i];
-      part.at.shard->AskOffer(
+      part.at.relay->shard()->AskOffer(
           part.queues, self->request_.max, [self, i](absl::StatusOr<Offer> offer) {
             self->OnHome([i, offer = std::move(offer)](MultiReserve* on_home) mutable {
               if (offer.ok()) {
@@ -91,7 +91,7 @@ void MultiReserve::WaitForOffers() {
   for (const Part& part : parts_) {
     ReserveRequest request = request_;
     request.queues = part.queues;
-    part.at.loop->Post([self = shared_from_this(), shard = part.at.shard, round,
+    part.at.loop->Post([self = shared_from_this(), shard = part.at.relay->shard(), round,
                         request = std::move(request)]() mutable {
       WaiterPtr waiter =
           MakeWaiter(self->id_, std::move(request), self->deadline_micros_,
@@ -101,7 +101,7 @@ void MultiReserve::WaitForOffers() {
                        });
                      });
       waiter->offer_only = true;
-      shard->Reserve(std::move(waiter));
+      shard->WaitForOffer(std::move(waiter));
     });
   }
 }
@@ -125,8 +125,9 @@ void MultiReserve::OfferCame(uint64_t round, const ExecuteResult& result) {
 void MultiReserve::EndWaiting() {
   waiting_ = false;
   for (const Part& part : parts_) {
-    part.at.loop->Post(
-        [self = shared_from_this(), shard = part.at.shard] { shard->CancelReserve(self->id_); });
+    part.at.loop->Post([self = shared_from_this(), shard = part.at.relay->shard()] {
+      shard->CancelReserve(self->id_);
+    });
   }
 }
 
@@ -154,9 +155,9 @@ void MultiReserve::ReserveBest() {
     request.queues = parts_[i].queues;
     request.max = wanted[i];
     request.wait = absl::ZeroDuration();
-    parts_[i].at.loop->Post([self = shared_from_this(), shard = parts_[i].at.shard,
+    parts_[i].at.loop->Post([self = shared_from_this(), relay = parts_[i].at.relay,
                              request = std::move(request)]() mutable {
-      shard->Reserve(MakeWaiter(self->id_, std::move(request), 0, [self](ExecuteResult result) {
+      relay->Reserve(MakeWaiter(self->id_, std::move(request), 0, [self](ExecuteResult result) {
         self->OnHome([result = std::move(result)](MultiReserve* on_home) mutable {
           on_home->status_.Update(result.status);
           Outcome& all = on_home->gathered_.outcome;

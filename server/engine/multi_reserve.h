@@ -22,8 +22,7 @@
 #include <vector>
 
 #include "server/engine/engine.h"
-#include "server/engine/flusher.h"
-#include "server/engine/shard.h"
+#include "server/engine/relay.h"
 
 namespace holdfast {
 
@@ -31,7 +30,7 @@ class MultiReserve : public std::enable_shared_from_this<MultiReserve> {
  public:
   // The part of the reserve that one shard is asked for.
   struct Part {
-    ShardOnLoop at;
+    RelayOnLoop at;
     std::vector<std::string> queues;
   };
   // Gives leases back that nobody takes.

@@ -89,6 +89,10 @@ void NodeEngine::MakeShard(uint32_t shard) {
                        .machine = shards_.back().get(),
                        .on_fatal = [this](const absl::Status& status) { Fatal(status); }}));
   shards_.back()->AttachLog(groups_.back()->group());
+  relays_.push_back(std::make_unique<Relay>(
+      Relay::Options{.shard = ShardId(shard), .self = ReplicaOf(options_.node, options_.disk)},
+      Relay::Parts{.executor = LoopOf(shard), .shard = shards_.back().get()}));
+  shards_.back()->AttachClient(relays_.back().get());
 }
 
 absl::Status NodeEngine::Start() {
@@ -101,12 +105,14 @@ absl::Status NodeEngine::Start() {
     loops_.push_back(std::make_unique<LoopThread>(absl::StrCat("loop/", i)));
   }
   std::vector<ShardOnLoop> on_loops;
+  std::vector<RelayOnLoop> relays;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     MakeShard(i);
     on_loops.push_back({LoopOf(i), shards_.back().get()});
+    relays.push_back({LoopOf(i), relays_.back().get()});
   }
   router_ =
-      std::make_unique<Router>(on_loops, &holders_, options_.admission,
+      std::make_unique<Router>(relays, &holders_, options_.admission,
                                EngineInfo{.node = options_.node,
                                           .disk = options_.disk,
                                           .cluster_id = options_.cluster_id,
@@ -169,7 +175,10 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
   running_flusher_.store(nullptr, std::memory_order_release);
   if (flusher_ != nullptr) flusher_->Stop(healthy ? last : Flusher::LastFlush::kSkip);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    LoopOf(i)->Post([shard = shards_[i].get()] { shard->Stop(); });
+    LoopOf(i)->Post([relay = relays_[i].get()] {
+      relay->Stop();
+      relay->shard()->Stop();
+    });
   }
   // Readers post to loops and loops to readers; both drop what is posted once they have stopped.
   for (auto& loop : loops_) loop->Stop();
@@ -179,6 +188,7 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
   groups_.clear();
   loops_.clear();
   readers_.clear();
+  relays_.clear();
   shards_.clear();
   router_.reset();  // last: what was dropped above gives its permits back
   log_writer_.reset();

@@ -32,6 +32,7 @@
 #include "server/engine/flusher.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/loop_thread.h"
+#include "server/engine/relay.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
 #include "server/engine/snapshot/snapshot_pins.h"
@@ -108,6 +109,7 @@ class NodeEngine {
   std::vector<std::unique_ptr<LoopThread>> readers_;
   std::vector<std::unique_ptr<LoopThread>> loops_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<Relay>> relays_;
   std::vector<std::unique_ptr<GroupHost>> groups_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Flusher> flusher_;

@@ -74,8 +74,10 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
     pending_.pop_front();
     bytes_ += EntryCost(next.command.size());
     commands_.push_back(std::move(next.command));
-    slots_.push_back(
-        {.done = std::move(next.done), .permit = std::move(next.permit), .waiter = nullptr});
+    slots_.push_back({.done = std::move(next.done),
+                      .permit = std::move(next.permit),
+                      .waiter = nullptr,
+                      .from_peer = next.from_peer});
     if (next.jobs > 0 && parked_->size() > 0) AddParked(next.queue, next.jobs);
   }
   while (!trying_.empty() && !IsFull(kReserveBytes)) {
@@ -86,8 +88,8 @@ Proposer::Entry Proposer::BuildEntry(LogTime now) {
           .slots = std::move(slots_)};
 }
 
-void Proposer::Proposed(LogPosition position, std::vector<Slot> slots) {
-  in_flight_.push_back({position, std::move(slots)});
+void Proposer::Proposed(LogPosition position, Entry entry) {
+  in_flight_.push_back({position, std::move(entry.bytes), std::move(entry.slots)});
 }
 
 void Proposer::Refused() {
@@ -97,43 +99,36 @@ void Proposer::Refused() {
   internal_count_ = 0;
 }
 
-std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vector<Slot>* lost) {
-  while (!in_flight_.empty() && in_flight_.front().position.index <= position.index) {
-    InFlight entry = std::move(in_flight_.front());
-    in_flight_.pop_front();
-    if (entry.position.index == position.index && entry.position.term == position.term) {
-      return std::move(entry.slots);
+std::vector<Proposer::Slot> Proposer::TakeSlots(LogPosition position, std::vector<InFlight>* lost) {
+  std::vector<Slot> slots;
+  while (!in_flight_.empty()) {
+    InFlight& first = in_flight_.front();
+    const bool is_this = first.position == position;
+    if (!is_this && first.position.index > position.index && first.position.term >= position.term) {
+      break;
     }
-    std::move(entry.slots.begin(), entry.slots.end(), std::back_inserter(*lost));
+    if (is_this) {
+      slots = std::move(first.slots);
+    } else {
+      lost->push_back(std::move(first));
+    }
+    in_flight_.pop_front();
   }
-  return {};
+  return slots;
 }
 
-std::vector<Proposer::Slot> Proposer::TakeInFlight(LogIndex committed) {
+std::vector<Proposer::InFlight> Proposer::TakeInFlight(LogIndex committed) {
   auto first = in_flight_.begin();
   while (first != in_flight_.end() && first->position.index <= committed) ++first;
-  std::vector<Slot> slots;
-  for (auto entry = first; entry != in_flight_.end(); ++entry) {
-    std::move(entry->slots.begin(), entry->slots.end(), std::back_inserter(slots));
-  }
+  std::vector<InFlight> taken(std::make_move_iterator(first),
+                              std::make_move_iterator(in_flight_.end()));
   in_flight_.erase(first, in_flight_.end());
-  return slots;
+  return taken;
 }
 
-std::vector<Proposer::Slot> Proposer::TakePending() {
-  std::vector<Slot> slots;
-  for (Submission& submission : pending_) {
-    slots.push_back({.done = std::move(submission.done),
-                     .permit = std::move(submission.permit),
-                     .waiter = nullptr});
-  }
-  pending_.clear();
-  for (WaiterPtr& waiter : trying_) {
-    slots.push_back({.done = nullptr, .permit = {}, .waiter = std::move(waiter)});
-  }
-  trying_.clear();
+Proposer::Pending Proposer::TakePending() {
   internal_.clear();
-  return slots;
+  return {.submissions = std::exchange(pending_, {}), .waiters = std::exchange(trying_, {})};
 }
 
 }  // namespace holdfast

@@ -38,6 +38,8 @@ struct Submission {
   uint32_t jobs = 0;
   ExecuteDone done;  // may be empty: nobody waits
   Admission::Permit permit;
+  // Another node's: if it is certainly not executed it is answered so, and not given back.
+  bool from_peer = false;
 };
 
 class Proposer {
@@ -52,6 +54,13 @@ class Proposer {
     ExecuteDone done;
     Admission::Permit permit;
     WaiterPtr waiter;
+    bool from_peer = false;
+  };
+  // An entry that was proposed and is not applied.
+  struct InFlight {
+    LogPosition position;
+    EntryBuffer bytes;
+    std::vector<Slot> slots;  // one a command
   };
 
   Proposer(const Options& options, WaiterTable* parked) : options_(options), parked_(parked) {}
@@ -63,6 +72,7 @@ class Proposer {
   void Try(WaiterPtr waiter) { trying_.push_back(std::move(waiter)); }
 
   bool HasWork() const { return !pending_.empty() || !trying_.empty() || !internal_.empty(); }
+  bool HasInFlight() const { return !in_flight_.empty(); }
   bool HasRoom() const { return in_flight_.size() < options_.entries_in_flight_max; }
   // A reserve that is in an entry or about to be; nullptr if there is none.
   Waiter* FindTrying(ReserveId id);
@@ -73,22 +83,23 @@ class Proposer {
   };
   // REQUIRES: HasWork().
   Entry BuildEntry(LogTime now);
-  void Proposed(LogPosition position, std::vector<Slot> slots);
+  void Proposed(LogPosition position, Entry entry);
   // The entry built last was refused: what nobody waits for in it goes into the next one.
   void Refused();
-  // Who waits for the entry at `position`; empty for an entry that this leader did not propose.
-  // Entries of ours that it replaced are given to `lost`.
-  std::vector<Slot> TakeSlots(LogPosition position, std::vector<Slot>* lost);
-  // When leadership ends: what is in flight after `committed`, and what is not in flight. It will
-  // not be answered by an entry.
-  std::vector<Slot> TakeInFlight(LogIndex committed);
-  std::vector<Slot> TakePending();
+  // Who waits for the entry at `position`, which is being applied; empty for one that was not
+  // proposed here. Entries of ours that are thereby certain never to be committed go to `lost`:
+  // what it replaced, and what comes after it of earlier terms.
+  std::vector<Slot> TakeSlots(LogPosition position, std::vector<InFlight>* lost);
+  // What is in flight after `committed`.
+  std::vector<InFlight> TakeInFlight(LogIndex committed);
+  // What is not in flight. What nobody waits for is dropped: the next leader makes its own.
+  struct Pending {
+    std::deque<Submission> submissions;
+    std::deque<WaiterPtr> waiters;
+  };
+  Pending TakePending();
 
  private:
-  struct InFlight {
-    LogPosition position;
-    std::vector<Slot> slots;
-  };
   bool IsFull(size_t next_bytes) const;
   void AddReserve(WaiterPtr waiter);
   void AddParked(const std::string& queue, uint32_t jobs);

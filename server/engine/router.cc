@@ -75,7 +75,7 @@ Refs Pick(const Refs& refs, const std::vector<size_t>& places) {
 
 }  // namespace
 
-Router::Router(std::vector<ShardOnLoop> shards, HolderRegistry* holders,
+Router::Router(std::vector<RelayOnLoop> shards, HolderRegistry* holders,
                const Admission::Limits& limits, const EngineInfo& info)
     : shards_(std::move(shards)), holders_(holders), admission_(limits), info_(info) {
   CHECK_EQ(shards_.size(), size_t{info.shards});
@@ -94,8 +94,8 @@ void Router::Send(uint32_t shard, Submission submission) {
         absl::StrCat("the node is busy: ", admission_.commands(), " commands with ",
                      admission_.bytes(), " bytes are in flight"))));
   }
-  const ShardOnLoop& at = shards_[shard];
-  at.loop->Post([to = at.shard, submission = std::move(submission)]() mutable {
+  const RelayOnLoop& at = shards_[shard];
+  at.loop->Post([to = at.relay, submission = std::move(submission)]() mutable {
     to->Submit(std::move(submission));
   });
 }
@@ -233,7 +233,7 @@ ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
         shards_[first].loop->MonotonicMicros() + absl::ToInt64Microseconds(request.wait);
     waiter->request = std::move(request);
     waiter->done = std::move(done);
-    shards_[first].loop->Post([to = shards_[first].shard, waiter = std::move(waiter)]() mutable {
+    shards_[first].loop->Post([to = shards_[first].relay, waiter = std::move(waiter)]() mutable {
       to->Reserve(std::move(waiter));
     });
     return id;
@@ -268,7 +268,7 @@ ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
 void Router::CancelReserve(ReserveId id) {
   const uint64_t where = id.value() % (shards_.size() + 1);
   if (where < shards_.size()) {
-    shards_[where].loop->Post([to = shards_[where].shard, id] { to->CancelReserve(id); });
+    shards_[where].loop->Post([to = shards_[where].relay, id] { to->CancelReserve(id); });
     return;
   }
   std::shared_ptr<MultiReserve> multi;
@@ -293,9 +293,8 @@ void Router::Ask(Query query, QueryDone done) {
     return AskAllQueues(std::get<QueueListQuery>(query), std::move(done));
   }
   shards_[shard].loop->Post(
-      [to = shards_[shard].shard, query = std::move(query), done = std::move(done)]() mutable {
-        to->Ask(std::move(query), std::move(done));
-      });
+      [to = shards_[shard].relay->shard(), query = std::move(query),
+       done = std::move(done)]() mutable { to->Ask(std::move(query), std::move(done)); });
 }
 
 void Router::AskAllQueues(const QueueListQuery& query, QueryDone done) {
@@ -311,8 +310,8 @@ void Router::AskAllQueues(const QueueListQuery& query, QueryDone done) {
     absl::MutexLock lock(&lists->mutex);
     lists->left = shards_.size();
   }
-  for (const ShardOnLoop& at : shards_) {
-    at.loop->Post([to = at.shard, query, lists] {
+  for (const RelayOnLoop& at : shards_) {
+    at.loop->Post([to = at.relay->shard(), query, lists] {
       to->Ask(query, [lists, limit = query.limit](QueryResult part) {
         absl::MutexLock lock(&lists->mutex);
         QueryResult& all = lists->result;
@@ -349,8 +348,11 @@ EngineInfo Router::Info() const {
 
 void Router::Drain() {
   draining_.store(true, std::memory_order_relaxed);
-  for (const ShardOnLoop& at : shards_) {
-    at.loop->Post([to = at.shard] { to->Drain(); });
+  for (const RelayOnLoop& at : shards_) {
+    at.loop->Post([to = at.relay] {
+      to->Drain();
+      to->shard()->Drain();
+    });
   }
 }
 

@@ -21,16 +21,16 @@
 #include "absl/synchronization/mutex.h"
 #include "server/engine/admission.h"
 #include "server/engine/engine.h"
-#include "server/engine/flusher.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/multi_reserve.h"
+#include "server/engine/relay.h"
 #include "server/engine/shard.h"
 
 namespace holdfast {
 
 class Router final : public Engine {
  public:
-  Router(std::vector<ShardOnLoop> shards, HolderRegistry* holders, const Admission::Limits& limits,
+  Router(std::vector<RelayOnLoop> shards, HolderRegistry* holders, const Admission::Limits& limits,
          const EngineInfo& info);
   ~Router() override;
 
@@ -61,7 +61,7 @@ class Router final : public Engine {
   void ToAllShards(const Command& command, ExecuteDone done);
   void AskAllQueues(const QueueListQuery& query, QueryDone done);
 
-  const std::vector<ShardOnLoop> shards_;
+  const std::vector<RelayOnLoop> shards_;
   HolderRegistry* const holders_;
   Admission admission_;
   const EngineInfo info_;

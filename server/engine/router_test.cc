@@ -83,6 +83,7 @@ TEST_F(Routing, FailureOfOneShardFailsASplitCommand) {
   const JobId b = Put(1, 0);
   node_.OnLoop([&] { node_.log(1).StopLeading(absl::UnavailableError("cut off")); });
   const auto remove = node_.Execute(DeleteJobCommand{.jobs = {a, b}, .reserved = {}});
+  node_.events().RunFor(11'000'000);  // while a leader is waited for
   EXPECT_EQ(node_.Await(remove).status.code(), absl::StatusCode::kUnavailable);
 }
 
@@ -222,10 +223,20 @@ TEST_F(Routing, CancelledReserveOverShardsEndsAndTakesNothing) {
   EXPECT_EQ(Ready(1), 1u);
 }
 
-TEST_F(Routing, ReserveOverShardsFailsWithTheShardThatFails) {
+TEST_F(Routing, ReserveOverShardsWaitsWhileOneHasNoLeader) {
   const auto answer = node_.Reserve(From({0, 1, 2}, 1, absl::Seconds(5)));
   node_.events().RunUntilIdle();
   node_.OnLoop([&] { node_.log(1).StopLeading(absl::UnavailableError("cut off")); });
+  node_.events().RunFor(1'000'000);
+  EXPECT_FALSE(answer.has_value());
+  node_.OnLoop([&] { node_.log(1).Lead(); });
+  Put(1, 0);
+  EXPECT_EQ(node_.Await(answer).outcome.grants.size(), 1u);
+}
+
+TEST_F(Routing, ReserveOverShardsFailsWithAShardThatCannotBeRead) {
+  node_.OnLoop([&] { node_.log(1).StopLeading(absl::UnavailableError("cut off")); });
+  const auto answer = node_.Reserve(From({0, 1, 2}, 1, absl::Seconds(5)));
   EXPECT_EQ(node_.Await(answer).status.code(), absl::StatusCode::kUnavailable);
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "base/status_macros.h"
+#include "server/codec/entry_codec.h"
 #include "server/engine/overlay/cold_reader.h"
 #include "server/engine/overlay/restore_machine.h"
 
@@ -26,9 +27,10 @@ ExecuteResult Refusal(const absl::Status& why) {
   return result;
 }
 
-ExecuteResult NothingReady() {
+ExecuteResult NothingReady(LogIndex as_of = LogIndex()) {
   ExecuteResult result;
   result.outcome.code = OutcomeCode::kNothingReady;
+  result.as_of = as_of;
   return result;
 }
 
@@ -72,10 +74,7 @@ absl::StatusOr<AppliedState> Shard::Restore() {
 
 void Shard::Submit(Submission submission) {
   CHECK(parts_.executor->IsCurrent());
-  if (!leading_) {
-    if (submission.done) std::move(submission.done)(Refusal(not_leading_));
-    return;
-  }
+  if (!leading_) return GiveBack(std::move(submission), not_leading_);
   if (MutantIs(Mutant::kDeleteRepliesBeforeCommit)) AnswerDeleteAtOnce(&submission);
   proposer_.Submit(std::move(submission));
   SchedulePump();
@@ -95,32 +94,51 @@ void Shard::AnswerDeleteAtOnce(Submission* submission) const {
   submission->done = nullptr;
 }
 
+bool Shard::MayFindJob(std::string_view name) const {
+  const QueueRecord* queue = machine_->FindQueue(name);
+  if (queue == nullptr || queue->counts[static_cast<int>(JobState::kReady)] == 0) return false;
+  if (queue->paused_until > machine_->now()) return false;
+  const uint64_t reserved = queue->counts[static_cast<int>(JobState::kReserved)];
+  return queue->options.max_reserved == 0 || reserved < queue->options.max_reserved;
+}
+
+bool Shard::MayFindJob(absl::Span<const std::string_view> queues) const {
+  return std::any_of(queues.begin(), queues.end(),
+                     [this](std::string_view name) { return MayFindJob(name); });
+}
+
 bool Shard::MayFindJob(const ReserveRequest& request) const {
-  for (const std::string& name : request.queues) {
-    const QueueRecord* queue = machine_->FindQueue(name);
-    if (queue == nullptr || queue->counts[static_cast<int>(JobState::kReady)] == 0) continue;
-    if (queue->paused_until > machine_->now()) continue;
-    const uint64_t reserved = queue->counts[static_cast<int>(JobState::kReserved)];
-    if (queue->options.max_reserved == 0 || reserved < queue->options.max_reserved) return true;
-  }
-  return false;
+  return std::any_of(request.queues.begin(), request.queues.end(),
+                     [this](const std::string& name) { return MayFindJob(name); });
 }
 
 void Shard::Reserve(WaiterPtr waiter) {
   CHECK(parts_.executor->IsCurrent());
-  if (!leading_) return std::move(waiter->done)(Refusal(not_leading_));
-  const bool waits = waiter->request.wait > absl::ZeroDuration();
+  if (!leading_) return GiveBack(std::move(waiter), not_leading_);
   const ReserveRequest& request = waiter->request;
   if (request.request.has_session() || request.request.has_digest() || MayFindJob(request)) {
-    if (waiter->offer_only) return std::move(waiter->done)(ExecuteResult());
     proposer_.Try(std::move(waiter));
     return SchedulePump();
   }
-  if (!waits || draining_) {
-    return AfterBarrier([done = std::move(waiter->done)](const absl::Status& status) mutable {
-      std::move(done)(status.ok() ? NothingReady() : Refusal(status));
-    });
-  }
+  if (request.wait > absl::ZeroDuration() && !draining_) return Park(std::move(waiter));
+  AnswerNothingReady(std::move(waiter->done));
+}
+
+void Shard::AnswerNothingReady(ExecuteDone done) {
+  AfterBarrier([this, done = std::move(done)](const absl::Status& status) mutable {
+    std::move(done)(status.ok() ? NothingReady(applier_->applied().index) : Refusal(status));
+  });
+}
+
+void Shard::WaitForOffer(WaiterPtr waiter) {
+  CHECK(parts_.executor->IsCurrent());
+  CHECK(waiter->offer_only);
+  if (MayFindJob(waiter->request)) return std::move(waiter->done)(ExecuteResult());
+  if (waiter->request.wait > absl::ZeroDuration() && !draining_) return Park(std::move(waiter));
+  std::move(waiter->done)(NothingReady(applier_->applied().index));
+}
+
+void Shard::Park(WaiterPtr waiter) {
   if (waiters_.size() >= options_.waiters_max) {
     return std::move(waiter->done)(Refusal(absl::ResourceExhaustedError(
         absl::StrCat(waiters_.size(), " reserves wait at this shard, the most that may"))));
@@ -143,7 +161,10 @@ void Shard::Drain() {
 }
 
 void Shard::Stop() {
-  OnLeaderStop(absl::UnavailableError("the node is stopping"));
+  client_ = nullptr;
+  const absl::Status why = absl::UnavailableError("the node is stopping");
+  OnLeaderStop(absl::UnknownError(why.message()));
+  while (WaiterPtr waiter = waiters_.TakeAny()) std::move(waiter->done)(Refusal(why));
   Refuse(proposer_.TakeInFlight(LogIndex()),
          absl::UnknownError("the outcome is unknown: the node is stopping"));
 }
@@ -167,14 +188,18 @@ void Shard::Pump() {
     if (applier_->backlog() >= options_.proposer.entries_in_flight_max) break;
     if (overlay_.bytes() > options_.overlay_bytes_max) break;  // Flushed() pumps again
     Proposer::Entry entry = proposer_.BuildEntry(now);
-    const absl::StatusOr<LogPosition> position = log_->Propose(std::move(entry.bytes));
+    const absl::StatusOr<LogPosition> position = log_->Propose(entry.bytes);
     if (!position.ok()) {
       proposer_.Refused();
       RetryLater();
-      return Refuse(std::move(entry.slots), position.status());
+      if (!absl::IsUnavailable(position.status())) {
+        return Refuse(std::move(entry.slots), position.status());
+      }
+      return GiveBack({.position = {}, .bytes = entry.bytes, .slots = std::move(entry.slots)},
+                      position.status());
     }
     if (expire_in_flight_ && expire_position_.index == LogIndex()) expire_position_ = *position;
-    proposer_.Proposed(*position, std::move(entry.slots));
+    proposer_.Proposed(*position, std::move(entry));
   }
   SetTimer();
 }
@@ -229,6 +254,10 @@ void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
   for (const raft::Entry& entry : entries) applier_->Push(entry);
 }
 
+void Shard::OnLeader(ReplicaId leader) {
+  if (client_ != nullptr) client_->OnLeader(leader);
+}
+
 void Shard::OnLeaderStart(Term) {
   clock_.Start(applier_->log_time(), Clocks());
   leading_ = true;
@@ -239,31 +268,90 @@ void Shard::OnLeaderStart(Term) {
   }
   SchedulePump();
   parts_.on_leading();
+  if (client_ != nullptr) client_->OnLeading();
 }
 
 void Shard::OnLeaderStop(const absl::Status& why) {
   leading_ = false;
   expire_in_flight_ = false;
-  not_leading_ = why;
-  // A full disk is refused before anything is written; of every other failure nobody knows.
-  const bool certain = absl::IsResourceExhausted(why);
-  // What is committed is answered when it is applied.
-  Refuse(proposer_.TakeInFlight(committed_),
-         certain ? why
-                 : absl::UnknownError(
-                       absl::StrCat("the outcome is unknown: ", std::string(why.message()))));
-  Refuse(proposer_.TakePending(),
-         certain ? why : absl::UnavailableError(std::string(why.message())));
-  if (certain) return;  // they may go on waiting for the disk to have room again
-  while (WaiterPtr waiter = waiters_.TakeAny()) {
-    std::move(waiter->done)(Refusal(absl::UnavailableError(std::string(why.message()))));
+  not_leading_ = absl::IsUnknown(why) ? absl::UnavailableError(why.message()) : why;
+  if (absl::IsResourceExhausted(why)) {
+    // A full disk: nothing of it is written. Who waits may go on waiting for it to have room.
+    Refuse(proposer_.TakeInFlight(committed_), why);
+    Proposer::Pending pending = proposer_.TakePending();
+    for (Submission& submission : pending.submissions) {
+      if (submission.done) std::move(submission.done)(Refusal(why));
+    }
+    for (WaiterPtr& waiter : pending.waiters) std::move(waiter->done)(Refusal(why));
+    return;
   }
+  if (absl::IsUnknown(why)) {
+    // What is committed is answered when it is applied.
+    Refuse(proposer_.TakeInFlight(committed_),
+           absl::UnknownError(absl::StrCat("the outcome is unknown: ", why.message())));
+  } else {
+    AwaitDecisions();
+  }
+  GiveBack(proposer_.TakePending(), not_leading_);
+  for (WaiterPtr& waiter : waiters_.TakeAllForGrant()) GiveBack(std::move(waiter), not_leading_);
+}
+
+// What was proposed may be committed yet: the next leader's entries decide. Until then nobody
+// knows, and for longer than this nobody is kept waiting.
+void Shard::AwaitDecisions() {
+  if (!proposer_.HasInFlight()) return;
+  const int64_t until = parts_.executor->MonotonicMicros() + options_.undecided_micros_max;
+  parts_.executor->RunAt(until, [this] {
+    if (leading_) return;
+    Refuse(proposer_.TakeInFlight(committed_),
+           absl::UnknownError("the outcome is unknown: leadership of the shard has ended, and no "
+                              "other leader has decided"));
+  });
 }
 
 void Shard::Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why) {
   for (Proposer::Slot& slot : slots) {
     if (slot.done) std::move(slot.done)(Refusal(why));
     if (slot.waiter != nullptr) std::move(slot.waiter->done)(Refusal(why));
+  }
+}
+
+void Shard::Refuse(std::vector<Proposer::InFlight> entries, const absl::Status& why) {
+  for (Proposer::InFlight& entry : entries) Refuse(std::move(entry.slots), why);
+}
+
+void Shard::GiveBack(Submission submission, const absl::Status& why) {
+  if (!submission.done) return;
+  if (client_ != nullptr && !submission.from_peer) return client_->Return(std::move(submission));
+  std::move(submission.done)(Refusal(why));
+}
+
+void Shard::GiveBack(WaiterPtr waiter, const absl::Status& why) {
+  if (client_ != nullptr && !waiter->from_peer) return client_->Return(std::move(waiter));
+  std::move(waiter->done)(Refusal(why));
+}
+
+void Shard::GiveBack(Proposer::Pending pending, const absl::Status& why) {
+  for (Submission& submission : pending.submissions) GiveBack(std::move(submission), why);
+  for (WaiterPtr& waiter : pending.waiters) GiveBack(std::move(waiter), why);
+}
+
+void Shard::GiveBack(Proposer::InFlight entry, const absl::Status& why) {
+  absl::StatusOr<EntryReader> reader = EntryReader::Open(*entry.bytes);
+  CHECK(reader.ok());
+  for (Proposer::Slot& slot : entry.slots) {
+    const std::string_view command = reader->NextBytes();
+    if (slot.waiter != nullptr) {
+      GiveBack(std::move(slot.waiter), why);
+    } else if (slot.done) {
+      GiveBack(Submission{.command = std::string(command),
+                          .queue = "",
+                          .jobs = 0,
+                          .done = std::move(slot.done),
+                          .permit = std::move(slot.permit),
+                          .from_peer = slot.from_peer},
+               why);
+    }
   }
 }
 
@@ -276,16 +364,21 @@ void Shard::OnApplied(Applier::Applied applied) {
       applied.position.index >= expire_position_.index) {
     expire_in_flight_ = false;
   }
-  std::vector<Proposer::Slot> lost;
+  std::vector<Proposer::InFlight> lost;
   std::vector<Proposer::Slot> slots = proposer_.TakeSlots(applied.position, &lost);
-  Refuse(std::move(lost), absl::UnavailableError("another leader took over"));
+  for (Proposer::InFlight& entry : lost) {
+    GiveBack(std::move(entry), absl::UnavailableError("another leader took over"));
+  }
   if (!slots.empty()) {
     CHECK_EQ(slots.size(), applied.outcomes.size());
     auto payload = std::make_move_iterator(applied.payloads.begin());
     for (size_t i = 0; i < slots.size(); ++i) {
       const auto end = payload + static_cast<ptrdiff_t>(applied.outcomes[i].grants.size());
-      Answer(std::move(slots[i]), std::move(applied.outcomes[i]),
-             std::vector<PayloadRef>(payload, end));
+      ExecuteResult result;
+      result.outcome = std::move(applied.outcomes[i]);
+      result.payloads.assign(payload, end);
+      result.as_of = applied.position.index;
+      Answer(std::move(slots[i]), std::move(result));
       payload = end;
     }
   }
@@ -306,29 +399,28 @@ void Shard::AccountOverlay() {
 
 // --- Answers.
 
-void Shard::Answer(Proposer::Slot slot, Outcome outcome, std::vector<PayloadRef> payloads) {
-  if (slot.waiter != nullptr) {
-    return AnswerReserve(std::move(slot.waiter), std::move(outcome), std::move(payloads));
-  }
-  if (slot.done) Deliver(std::move(outcome), std::move(payloads), std::move(slot.done));
+void Shard::Answer(Proposer::Slot slot, ExecuteResult result) {
+  if (slot.waiter != nullptr) return AnswerReserve(std::move(slot.waiter), std::move(result));
+  if (slot.done) Deliver(std::move(result), std::move(slot.done));
 }
 
-void Shard::AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads) {
+void Shard::AnswerReserve(WaiterPtr waiter, ExecuteResult result) {
+  const Outcome& outcome = result.outcome;
   if (!outcome.grants.empty() && waiter->cancelled) {
     ReturnUndelivered(outcome);
     return std::move(waiter->done)(NothingReady());
   }
   const bool waits = waiter->request.wait > absl::ZeroDuration() && !waiter->cancelled &&
                      !draining_ && waiter->deadline_micros > parts_.executor->MonotonicMicros();
-  if (outcome.code == OutcomeCode::kNothingReady && waits &&
-      waiters_.size() < options_.waiters_max) {
-    return waiters_.Park(std::move(waiter));
+  if (outcome.code == OutcomeCode::kNothingReady && waits) {
+    if (!leading_) return GiveBack(std::move(waiter), not_leading_);
+    if (waiters_.size() < options_.waiters_max) return waiters_.Park(std::move(waiter));
   }
   if (MutantIs(Mutant::kWaiterGrantedTwice) && !outcome.grants.empty()) {
     WaiterPtr other = waiters_.TakeForGrant(outcome.grants[0].queue);
-    if (other != nullptr) Deliver(outcome, payloads, std::move(other->done));
+    if (other != nullptr) Deliver(result, std::move(other->done));
   }
-  Deliver(std::move(outcome), std::move(payloads), std::move(waiter->done));
+  Deliver(std::move(result), std::move(waiter->done));
 }
 
 void Shard::ReturnUndelivered(const Outcome& outcome) {
@@ -339,10 +431,7 @@ void Shard::ReturnUndelivered(const Outcome& outcome) {
   proposer_.SubmitInternal({.request = {}, .body = std::move(command)});
 }
 
-void Shard::Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done) {
-  ExecuteResult result;
-  result.payloads = std::move(payloads);
-  result.outcome = std::move(outcome);
+void Shard::Deliver(ExecuteResult result, ExecuteDone done) {
   ColdPayloads cold;
   for (size_t i = 0; i < result.outcome.grants.size(); ++i) {
     PayloadRef& payload = result.payloads[i];

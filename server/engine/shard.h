@@ -56,6 +56,20 @@ struct Offer {
 };
 using OfferDone = absl::AnyInvocable<void(absl::StatusOr<Offer>) &&>;
 
+// Who gives a shard its commands, and is told where else they can be executed.
+// Thread-safety: called on the shard's loop.
+class ShardClient {
+ public:
+  virtual ~ShardClient() = default;
+  // The replica that leads the shard, as far as this one knows; ReplicaId(): none.
+  virtual void OnLeader(ReplicaId leader) = 0;
+  // The shard takes commands here from now on.
+  virtual void OnLeading() = 0;
+  // These were not executed and certainly will not be: this replica does not lead (any more).
+  virtual void Return(Submission submission) = 0;
+  virtual void Return(WaiterPtr waiter) = 0;
+};
+
 class Shard final : public StateMachine {
  public:
   struct Options {
@@ -67,6 +81,8 @@ class Shard final : public StateMachine {
     size_t waiters_max = 100'000;
     // With more unflushed bytes than this nothing is proposed until a flush has ended.
     uint64_t overlay_bytes_max = 0;
+    // How long the outcome of what was proposed is waited for when leadership has ended.
+    int64_t undecided_micros_max = 10'000'000;
   };
   struct Parts {
     Executor* executor = nullptr;
@@ -90,14 +106,27 @@ class Shard final : public StateMachine {
   absl::StatusOr<AppliedState> Restore();
   // The log that this shard proposes to; before anything else but Restore.
   void AttachLog(ReplicatedLog* log) { log_ = log; }
+  // Without one what cannot be executed is answered UNAVAILABLE.
+  void AttachClient(ShardClient* client) { client_ = client; }
 
-  // --- From the router.
+  // --- Only where the shard leads; elsewhere they are given back to the client.
   void Submit(Submission submission);
   void Reserve(WaiterPtr waiter);
+
+  // False: a reserve of these queues would find nothing ready, as far as this replica knows.
+  bool MayFindJob(absl::Span<const std::string_view> queues) const;
+  // That nothing is ready, once it is certain that this replica still leads.
+  void AnswerNothingReady(ExecuteDone done);
+
+  // --- On every replica.
+  // Calls the waiter's `done` with kOk and no grants when this replica knows of a job for it.
+  void WaitForOffer(WaiterPtr waiter);
   void CancelReserve(ReserveId id);
-  // What could be reserved now; at most `max` heads. Never waits.
+  // What could be reserved now; at most `max` heads. Never waits for a job.
   void AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done);
   void Ask(Query query, QueryDone done);
+  // Calls `done` when the entry is applied; at once if it is.
+  void AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done);
   // Ends all waiting reserves with kNothingReady and lets no more wait.
   void Drain();
   // The node ends: answers everything, what is not known with UNKNOWN.
@@ -122,6 +151,7 @@ class Shard final : public StateMachine {
   // --- StateMachine.
   void OnAppended(absl::Span<const raft::Entry> entries) override;
   void OnCommitted(absl::Span<const raft::Entry> entries) override;
+  void OnLeader(ReplicaId leader) override;
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
   void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
@@ -147,11 +177,11 @@ class Shard final : public StateMachine {
   void ProposeDeadlines(LogTime now);
   void SetTimer();
   void OnApplied(Applier::Applied applied);
-  // `payloads`: of the outcome's grants, empty where they are in the store.
-  void Answer(Proposer::Slot slot, Outcome outcome, std::vector<PayloadRef> payloads);
-  void AnswerReserve(WaiterPtr waiter, Outcome outcome, std::vector<PayloadRef> payloads);
+  // `result.payloads`: empty where they are in the store.
+  void Answer(Proposer::Slot slot, ExecuteResult result);
+  void AnswerReserve(WaiterPtr waiter, ExecuteResult result);
   // Reads the payloads that are missing and calls `done`.
-  void Deliver(Outcome outcome, std::vector<PayloadRef> payloads, ExecuteDone done);
+  void Deliver(ExecuteResult result, ExecuteDone done);
   // Payloads that are in the store, and where they are wanted.
   struct ColdPayloads {
     std::vector<PayloadQuery> queries;
@@ -164,11 +194,21 @@ class Shard final : public StateMachine {
   };
   // Puts them there, off the loop, and calls `done` with how it went. REQUIRES: the places stay.
   void ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done);
+  void Park(WaiterPtr waiter);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
+  void Refuse(std::vector<Proposer::InFlight> entries, const absl::Status& why);
+  // These are certainly not executed.
+  void GiveBack(Submission submission, const absl::Status& why);
+  void GiveBack(WaiterPtr waiter, const absl::Status& why);
+  void GiveBack(Proposer::Pending pending, const absl::Status& why);
+  void GiveBack(Proposer::InFlight entry, const absl::Status& why);
+  void AwaitDecisions();
   void Wake();
   void AnswerDeleteAtOnce(Submission* submission) const;
   void EndLateWaiters();
+  bool MayFindJob(std::string_view queue) const;
   bool MayFindJob(const ReserveRequest& request) const;
+  Offer OfferNow(const std::vector<std::string>& queues, uint32_t max) const;
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
 
@@ -195,6 +235,7 @@ class Shard final : public StateMachine {
   Proposer proposer_;
   std::unique_ptr<Applier> applier_;
   ReplicatedLog* log_ = nullptr;
+  ShardClient* client_ = nullptr;
   LogClock clock_;
 
   bool installing_ = false;
@@ -211,7 +252,7 @@ class Shard final : public StateMachine {
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
   uint64_t accounted_bytes_ = 0;
-  // Queries that wait until an index is applied.
+  // What waits until an index is applied.
   std::multimap<LogIndex, absl::AnyInvocable<void(const absl::Status&) &&>> barriers_;
 };
 

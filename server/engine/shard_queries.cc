@@ -48,6 +48,13 @@ void Shard::AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask) {
   });
 }
 
+void Shard::AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done) {
+  CHECK(parts_.executor->IsCurrent());
+  if (applier_->applied().index >= index) return std::move(done)();
+  barriers_.emplace(index,
+                    [done = std::move(done)](const absl::Status&) mutable { std::move(done)(); });
+}
+
 void Shard::RunBarriers() {
   while (!barriers_.empty() && barriers_.begin()->first <= applier_->applied().index) {
     auto ask = std::move(barriers_.begin()->second);
@@ -67,12 +74,19 @@ void Shard::Ask(Query query, QueryDone done) {
 
 void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done) {
   CHECK(parts_.executor->IsCurrent());
-  if (!leading_) return std::move(done)(not_leading_);
+  if (leading_) return std::move(done)(OfferNow(queues, max));
+  // What this replica knows of may be long gone, and what is there unknown to it.
+  AfterBarrier([this, queues = std::move(queues), max,
+                done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return std::move(done)(status);
+    std::move(done)(OfferNow(queues, max));
+  });
+}
+
+Offer Shard::OfferNow(const std::vector<std::string>& queues, uint32_t max) const {
   Offer offer;
   for (const std::string& name : queues) {
-    ReserveRequest one;
-    one.queues = {name};
-    if (!MayFindJob(one)) continue;
+    if (!MayFindJob(name)) continue;
     const SetRef set = machine_->StateSet(machine_->FindQueue(name)->id, JobState::kReady);
     for (const Job& job : machine_->HotRange(set, SetKey::Min(), max)) {
       offer.heads.push_back({job.priority, job.created, job.id});
@@ -85,7 +99,7 @@ void Shard::AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone do
   }
   std::sort(offer.heads.begin(), offer.heads.end());
   if (offer.heads.size() > max) offer.heads.resize(max);
-  std::move(done)(std::move(offer));
+  return offer;
 }
 
 void Shard::AnswerQuery(const JobQuery& query, QueryDone done) {

@@ -60,6 +60,17 @@ WaiterPtr WaiterTable::TakeLate(int64_t now_micros) {
 
 WaiterPtr WaiterTable::TakeAny() { return TakeLate(INT64_MAX); }
 
+std::vector<WaiterPtr> WaiterTable::TakeAllForGrant() {
+  std::vector<ReserveId> ids;
+  for (const auto& [id, waiter] : waiters_) {
+    if (!waiter->offer_only) ids.push_back(id);
+  }
+  std::vector<WaiterPtr> taken;
+  taken.reserve(ids.size());
+  for (const ReserveId id : ids) taken.push_back(Remove(id));
+  return taken;
+}
+
 int64_t WaiterTable::NextDeadlineMicros() const {
   return deadlines_.empty() ? INT64_MAX : deadlines_.begin()->at_micros;
 }

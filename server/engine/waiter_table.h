@@ -36,6 +36,8 @@ struct Waiter {
   bool cancelled = false;
   // Offer instead of grant: `done` is called with kOk and no grants once something is ready.
   bool offer_only = false;
+  // Another node's: as Submission::from_peer.
+  bool from_peer = false;
 
   // The table's own: where it stands in each of its queues' lists, and its age there.
   uint64_t turn = 0;
@@ -57,6 +59,8 @@ class WaiterTable {
   // One whose deadline has come; nullptr if there is none.
   WaiterPtr TakeLate(int64_t now_micros);
   WaiterPtr TakeAny();
+  // All that wait for a grant, in no order.
+  std::vector<WaiterPtr> TakeAllForGrant();
 
   // INT64_MAX if none waits.
   int64_t NextDeadlineMicros() const;

@@ -109,15 +109,51 @@ TEST(Proposals, EntryIsBoundedAlsoInWaitingReserves) {
   EXPECT_GE(commands, 10u);
 }
 
-TEST(Proposals, SlotsOfAReplacedEntryAreLost) {
+// Proposes one enqueue at each position.
+void Propose(Proposer* proposer, std::initializer_list<LogPosition> positions) {
+  for (const LogPosition& position : positions) {
+    proposer->Submit(MakeEnqueue("a"));
+    proposer->Proposed(position, proposer->BuildEntry(LogTime::FromMicros(5)));
+  }
+}
+
+std::vector<LogIndex> IndicesOf(const std::vector<Proposer::InFlight>& entries) {
+  std::vector<LogIndex> indices;
+  for (const Proposer::InFlight& entry : entries) indices.push_back(entry.position.index);
+  return indices;
+}
+
+TEST(Proposals, AReplacedEntryAndWhatFollowsItOfItsTermAreLost) {
   WaiterTable table;
   Proposer proposer({}, &table);
-  proposer.Submit(MakeEnqueue("a"));
-  Proposer::Entry entry = proposer.BuildEntry(LogTime::FromMicros(5));
-  proposer.Proposed({Term(1), LogIndex(7)}, std::move(entry.slots));
-  std::vector<Proposer::Slot> lost;
-  EXPECT_TRUE(proposer.TakeSlots({Term(2), LogIndex(7)}, &lost).empty());
-  EXPECT_EQ(lost.size(), 1u);
+  Propose(&proposer, {{Term(1), LogIndex(7)}, {Term(1), LogIndex(8)}, {Term(1), LogIndex(9)}});
+  std::vector<Proposer::InFlight> lost;
+  EXPECT_EQ(proposer.TakeSlots({Term(1), LogIndex(7)}, &lost).size(), 1u);
+  EXPECT_TRUE(lost.empty());
+  // Another leader's first entry: nothing of term 1 can follow it.
+  EXPECT_TRUE(proposer.TakeSlots({Term(2), LogIndex(8)}, &lost).empty());
+  EXPECT_EQ(IndicesOf(lost), (std::vector<LogIndex>{LogIndex(8), LogIndex(9)}));
+  EXPECT_FALSE(proposer.HasInFlight());
+}
+
+TEST(Proposals, WhatWasProposedInALaterTermIsNotLost) {
+  WaiterTable table;
+  Proposer proposer({}, &table);
+  Propose(&proposer, {{Term(1), LogIndex(7)}, {Term(3), LogIndex(9)}});
+  std::vector<Proposer::InFlight> lost;
+  EXPECT_EQ(proposer.TakeSlots({Term(1), LogIndex(7)}, &lost).size(), 1u);
+  EXPECT_TRUE(proposer.TakeSlots({Term(3), LogIndex(8)}, &lost).empty());
+  EXPECT_EQ(proposer.TakeSlots({Term(3), LogIndex(9)}, &lost).size(), 1u);
+  EXPECT_TRUE(lost.empty());
+}
+
+TEST(Proposals, WhatIsCommittedStaysInFlight) {
+  WaiterTable table;
+  Proposer proposer({}, &table);
+  Propose(&proposer, {{Term(1), LogIndex(7)}, {Term(1), LogIndex(8)}});
+  EXPECT_EQ(IndicesOf(proposer.TakeInFlight(LogIndex(7))), (std::vector<LogIndex>{LogIndex(8)}));
+  std::vector<Proposer::InFlight> lost;
+  EXPECT_EQ(proposer.TakeSlots({Term(1), LogIndex(7)}, &lost).size(), 1u);
 }
 
 TEST(LogTimeClock, NeverGoesBackAndNeverStandsStill) {

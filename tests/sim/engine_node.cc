@@ -70,6 +70,7 @@ class EngineNode::WatchedMachine final : public StateMachine {
     node_->OnDelivered(entries);
     shard_->OnCommitted(entries);
   }
+  void OnLeader(ReplicaId leader) override { shard_->OnLeader(leader); }
   void OnLeaderStart(Term term) override {
     node_->OnLeaderStart(term);
     shard_->OnLeaderStart(term);

@@ -52,11 +52,13 @@ class TestMachine final : public StateMachine {
   const std::vector<std::string>& told() const { return told_; }
   size_t CountTold(const std::string& what) const;
   bool leading() const { return leading_; }
+  ReplicaId leader() const { return leader_; }
   absl::Status stopped() const { return stopped_; }
   void set_apply_micros(int64_t micros) { apply_micros_ = micros; }
 
   void OnAppended(absl::Span<const raft::Entry> entries) override;
   void OnCommitted(absl::Span<const raft::Entry> entries) override;
+  void OnLeader(ReplicaId leader) override { leader_ = leader; }
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
   void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
@@ -75,6 +77,7 @@ class TestMachine final : public StateMachine {
   TestState state_;
   std::vector<std::string> told_;
   LogIndex delivered_;
+  ReplicaId leader_;
   bool leading_ = false;
   absl::Status stopped_;
   int64_t apply_micros_ = 0;

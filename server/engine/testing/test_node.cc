@@ -11,14 +11,14 @@ namespace holdfast {
 TestNode::TestNode(const Options& options)
     : options_(options), events_(EventQueue::Options{.shuffle_seed = options.shuffle_seed}) {
   for (uint32_t i = 0; i < options.shards; ++i) {
-    logs_.push_back(std::make_unique<ScriptedLog>(options.commits));
+    logs_.push_back(std::make_unique<ScriptedLog>(options.commits, options.self));
   }
 }
 
 TestNode::~TestNode() { Crash(); }
 
 void TestNode::MakeShards() {
-  std::vector<ShardOnLoop> on_loops;
+  std::vector<RelayOnLoop> on_loops;
   for (uint32_t i = 0; i < options_.shards; ++i) {
     Shard::Options options{.shard = ShardId(i),
                            .node = NodeId(1),
@@ -43,7 +43,12 @@ void TestNode::MakeShards() {
                      .on_leading = [] {}}));
     logs_[i]->Attach(loop_.get(), shards_[i].get());
     shards_[i]->AttachLog(logs_[i].get());
-    on_loops.push_back({loop_.get(), shards_[i].get()});
+    relays_.push_back(std::make_unique<Relay>(
+        Relay::Options{.shard = ShardId(i), .self = options_.self},
+        Relay::Parts{
+            .executor = loop_.get(), .shard = shards_[i].get(), .forwarder = options_.forwarder}));
+    shards_[i]->AttachClient(relays_[i].get());
+    on_loops.push_back({loop_.get(), relays_[i].get()});
   }
   EngineInfo info;
   info.node = NodeId(1);
@@ -86,6 +91,7 @@ void TestNode::Crash() {
   loop_.reset();
   reader_.reset();
   frozen_.reset();
+  relays_.clear();
   shards_.clear();
   router_.reset();
   holders_.reset();

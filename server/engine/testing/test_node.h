@@ -32,6 +32,7 @@
 #include "base/testing/simulated_executor.h"
 #include "server/engine/admission.h"
 #include "server/engine/holder_registry.h"
+#include "server/engine/relay.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
 #include "server/engine/snapshot/snapshot_pins.h"
@@ -76,6 +77,8 @@ class TestNode {
     Admission::Limits admission = {};
     ScriptedLog::Commits commits = ScriptedLog::Commits::kAtOnce;
     std::optional<uint64_t> shuffle_seed = std::nullopt;
+    ReplicaId self = ReplicaId(1);
+    Forwarder* forwarder = nullptr;
   };
 
   explicit TestNode(const Options& options);
@@ -95,6 +98,7 @@ class TestNode {
   Router& router() { return *router_; }
   HolderRegistry& holders() { return *holders_; }
   Shard& shard(uint32_t i = 0) { return *shards_[i]; }
+  Relay& relay(uint32_t i = 0) { return *relays_[i]; }
   ScriptedLog& log(uint32_t i = 0) { return *logs_[i]; }
   uint64_t overlay_bytes() const { return overlay_bytes_; }
   // The failures that shards reported, in order.
@@ -163,6 +167,7 @@ class TestNode {
   SnapshotPins pins_{SnapshotPins::Options()};
   std::optional<FrozenShard> frozen_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<Relay>> relays_;
   std::unique_ptr<Router> router_;
   // Last: what waits in them is dropped before what it points to.
   std::unique_ptr<SimulatedExecutor> loop_;
