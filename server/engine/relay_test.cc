@@ -260,6 +260,7 @@ TEST_F(RelayTest, ACancelledReserveGivesItsJobBack) {
   std::vector<Wire::Request> requests;
   requests.push_back(OneRequest());
   here_.router().CancelReserve(id);
+  here_.events().RunUntilIdle();
   const auto replies = Execute(requests);
   EXPECT_EQ(Ready(there_), 0u);
   Deliver(std::move(requests[0]), Forwarder::Result::kReplied, replies[0]);
