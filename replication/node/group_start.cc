@@ -173,6 +173,7 @@ void Group::OnWriteFailed(const absl::Status& status) {
     hint_.reset();
     lead_from_ = LogPosition();
     StopLeading(certain ? status : absl::UnavailableError(status.message()));
+    TellView();
   }
   if (!absl::IsResourceExhausted(write_failure_)) return Fail(write_failure_);
   if (writes_.empty()) WaitToStartAnew();

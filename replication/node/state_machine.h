@@ -52,6 +52,11 @@ class StagedState {
   // The next piece, in the order in which PinnedState gave them. Errors: DATA_LOSS (not what
   // Read makes), RESOURCE_EXHAUSTED and others of the storage; the staging must then be given up.
   virtual absl::Status Add(const StateChunk& chunk) = 0;
+  // The cursor of the piece after those added ("": the first): where a sender of the same state
+  // goes on. Meaningless once complete().
+  virtual std::string next() const = 0;
+  // All pieces have been added.
+  virtual bool complete() const = 0;
 };
 
 class StateMachine {

@@ -238,7 +238,6 @@ void Shard::OnLeaderStart(Term) {
          .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
   }
   SchedulePump();
-  parts_.on_leading();
 }
 
 void Shard::OnLeaderStop(const absl::Status& why) {

@@ -78,8 +78,7 @@ class Shard final : public StateMachine {
     // Runs a task that writes to the store, on a thread on which no flush runs meanwhile.
     std::function<void(Task)> between_flushes;
     std::function<void(const absl::Status&)> on_fatal;
-    std::function<void()> on_dirty;    // overlay_bytes has grown
-    std::function<void()> on_leading;  // the shard accepts commands
+    std::function<void()> on_dirty;  // overlay_bytes has grown
   };
 
   Shard(const Options& options, Parts parts);

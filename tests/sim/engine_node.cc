@@ -150,8 +150,7 @@ struct EngineNode::Run {
                      node->Later(SimTime(100), [node] { node->RunBetweenFlushes(); });
                    },
                .on_fatal = [node](const absl::Status& status) { node->OnFatal(status); },
-               .on_dirty = [] {},
-               .on_leading = [] {}}),
+               .on_dirty = [] {}}),
         machine(node, &shard),
         group(group_options, &loop, node->store_.get(), node, &machine),
         log(node, &group),

@@ -100,6 +100,8 @@ class TestReplica final : public GroupShell {
   bool running() const { return run_ != nullptr; }
   // The first error of Group::Start or OnFatal.
   const absl::Status& fatal() const { return fatal_; }
+  // As the group told it last.
+  const GroupView& view() const { return view_; }
 
   ReplicaId id() const { return id_; }
   Group& group() { return run_->group; }
@@ -122,6 +124,7 @@ class TestReplica final : public GroupShell {
   void Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) override;
   void Send(PeerMessage message) override;
   void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) override;
+  void OnView(const GroupView& view) override { view_ = view; }
   void OnFatal(const absl::Status& status) override { fatal_.Update(status); }
 
  private:
@@ -140,6 +143,7 @@ class TestReplica final : public GroupShell {
   TestState durable_;
   Disk disk_;
   absl::Status fatal_;
+  GroupView view_;
   absl::Status failed_;  // until Resume
   uint64_t reads_ = 0;
   uint64_t sends_ = 0;

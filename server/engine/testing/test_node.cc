@@ -39,8 +39,7 @@ void TestNode::MakeShards() {
                      .pins = &pins_,
                      .between_flushes = [this](Task task) { reader_->Post(std::move(task)); },
                      .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
-                     .on_dirty = [] {},
-                     .on_leading = [] {}}));
+                     .on_dirty = [] {}}));
     logs_[i]->Attach(loop_.get(), shards_[i].get());
     shards_[i]->AttachLog(logs_[i].get());
     on_loops.push_back({loop_.get(), shards_[i].get()});
