@@ -31,27 +31,6 @@ bool IsMember(const raft::Configuration& configuration, ReplicaId replica) {
   return false;
 }
 
-// Whether a replica says so to another one: the rest is a core's own, or has a way of its own.
-bool IsPeerMessage(MessageType type) {
-  switch (type) {
-    case MessageType::kAppend:
-    case MessageType::kAppendResponse:
-    case MessageType::kVote:
-    case MessageType::kVoteResponse:
-    case MessageType::kHeartbeat:
-    case MessageType::kHeartbeatResponse:
-    case MessageType::kTransferLeader:
-    case MessageType::kTimeoutNow:
-    case MessageType::kReadIndex:
-    case MessageType::kReadIndexResponse:
-    case MessageType::kPreVote:
-    case MessageType::kPreVoteResponse:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 ReplicaId ReplicaOf(NodeId node, DiskId disk) {
@@ -65,7 +44,8 @@ Group::Group(const Options& options, Executor* executor, const LogStore* store, 
       store_(store),
       shell_(shell),
       machine_(machine),
-      clocks_(options.self, kFreshHeartbeats * options.heartbeat_ticks * options.tick_micros) {
+      clocks_(options.self, kFreshHeartbeats * options.heartbeat_ticks * options.tick_micros),
+      random_(options.seed ^ options.self.value()) {
   CHECK(options.self != ReplicaId());
 }
 
@@ -134,62 +114,7 @@ int64_t Group::WallMicros() const {
                             {executor_->MonotonicMicros(), executor_->WallMicros()});
 }
 
-// --- The peers' and the operator's side.
-
-void Group::Step(PeerMessage message) {
-  CHECK(executor_->IsCurrent());
-  const Message& said = message.message;
-  if (core_ == nullptr || dead_ || said.to != options_.self || said.from == options_.self) return;
-  if (!IsPeerMessage(said.type)) return;
-  // `from` of those that are passed on is not who sent them, and whose clock it is.
-  const bool passed_on =
-      said.type == MessageType::kTransferLeader || said.type == MessageType::kReadIndex;
-  if (!passed_on) clocks_.Observe(said.from, message.wall_micros, executor_->MonotonicMicros());
-  core_->Step(std::move(message.message));
-  Process();
-}
-
-void Group::StepSnapshot(PeerMessage message, std::shared_ptr<StagedState> staged) {
-  CHECK(executor_->IsCurrent());
-  const Message& said = message.message;
-  if (core_ == nullptr || dead_ || said.to != options_.self || said.from == options_.self) return;
-  if (said.type != MessageType::kSnapshot || said.snapshot == nullptr) return;
-  if (received_.has_value() || installing_) return;
-  received_ = Received{*said.snapshot, std::move(staged)};
-  core_->Step(std::move(message.message));
-  Process();
-  // What the core had no use for.
-  received_.reset();
-}
-
-void Group::ReportUnreachable(ReplicaId peer) {
-  CHECK(executor_->IsCurrent());
-  if (core_ == nullptr) return;
-  core_->ReportUnreachable(peer);
-  Process();
-}
-
-void Group::ReportSnapshot(ReplicaId peer, raft::Core::SnapshotResult result) {
-  CHECK(executor_->IsCurrent());
-  if (core_ == nullptr) return;
-  core_->ReportSnapshot(peer, result);
-  Process();
-}
-
-ProposeResult Group::ProposeConfigChange(const raft::ConfigChange& change) {
-  CHECK(executor_->IsCurrent());
-  if (!leading_) return ProposeResult::kNotLeader;
-  const ProposeResult result = core_->ProposeConfigChange(change);
-  Process();
-  return result;
-}
-
-void Group::TransferLeadership(ReplicaId to) {
-  CHECK(executor_->IsCurrent());
-  if (core_ == nullptr) return;
-  core_->TransferLeadership(to);
-  Process();
-}
+// --- What is.
 
 std::optional<raft::Status> Group::GetStatus() const {
   if (core_ == nullptr) return std::nullopt;
@@ -220,6 +145,20 @@ void Group::Process() {
   Fetch();
   PinState();
   KeepTicking();
+  TellView();
+}
+
+void Group::TellView() {
+  GroupView view = {.term = told_.term, .leader = {}, .leading = leading_, .has_others = false};
+  if (core_ != nullptr) {
+    view.term = core_->term();
+    view.leader = core_->leader();
+    // Without a configuration it waits for those who have one.
+    view.has_others = configuration_.voters.empty() ? options_.initial_voters.empty() : !IsAlone();
+  }
+  if (view == told_) return;
+  told_ = view;
+  shell_->OnView(view);
 }
 
 void Group::Handle(raft::Ready ready) {
@@ -330,10 +269,7 @@ void Group::FollowRole() {
     leading_ = true;
     machine_->OnLeaderStart(lead_from_.term);
   }
-  if (leader_ == core_->leader()) return;
-  leader_ = core_->leader();
-  machine_->OnLeader(leader_);
-  AskAgain();
+  if (std::exchange(reads_leader_, core_->leader()) != core_->leader()) AskAgain();
 }
 
 void Group::StopLeading(const absl::Status& why) {
@@ -371,9 +307,16 @@ void Group::KeepTicking() {
   const bool has_reads = !reads_waiting_.empty() || !reads_asked_.empty();
   if (ticking_ || !(knows_others || has_reads) || (IsAloneAtRest() && !has_reads)) return;
   ticking_ = true;
-  // Groups of a node tick at different moments.
-  const int64_t phase = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
-  executor_->RunAt(executor_->MonotonicMicros() + options_.tick_micros + phase, [this] { Tick(); });
+  // By default replicas tick at different moments.
+  const int64_t drawn = static_cast<int64_t>(options_.seed % 1024) * options_.tick_micros / 1024;
+  const int64_t phase = options_.tick_phase_micros.has_value() ? 0 : drawn;
+  executor_->RunAt(NextTick(executor_->MonotonicMicros()) + phase, [this] { Tick(); });
+}
+
+int64_t Group::NextTick(int64_t now) const {
+  if (!options_.tick_phase_micros.has_value()) return now + options_.tick_micros;
+  const int64_t next = now - now % options_.tick_micros + *options_.tick_phase_micros;
+  return next > now ? next : next + options_.tick_micros;
 }
 
 void Group::Tick() {
@@ -382,7 +325,7 @@ void Group::Tick() {
   if (IsAloneAtRest()) return WatchReads();
   ticking_ = true;
   const int64_t now = executor_->MonotonicMicros();
-  executor_->RunAt(now + options_.tick_micros, [this] { Tick(); });
+  executor_->RunAt(NextTick(now), [this] { Tick(); });
   if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
   WallMicros();  // agrees on the time while enough is heard of it
   core_->Tick();

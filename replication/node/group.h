@@ -40,6 +40,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/executor.h"
+#include "base/prng.h"
 #include "base/types.h"
 #include "replication/node/group_shell.h"
 #include "replication/node/peer_clocks.h"
@@ -65,6 +66,9 @@ class Group final : public ReplicatedLog {
     std::vector<ReplicaId> initial_voters;
     uint64_t seed = 0;
     int64_t tick_micros = 100'000;
+    // Ticks are at this moment of every tick_micros, [0, tick_micros): groups of a node that tick
+    // together send together. nullopt: each has its own, by `seed`.
+    std::optional<int64_t> tick_phase_micros = std::nullopt;
     uint32_t heartbeat_ticks = 1;
     uint32_t election_ticks = 10;
     uint64_t message_bytes_max = 1 << 20;
@@ -95,16 +99,22 @@ class Group final : public ReplicatedLog {
   // A kSnapshot message whose state is received whole.
   void StepSnapshot(PeerMessage message, std::shared_ptr<StagedState> staged);
   void ReportUnreachable(ReplicaId peer);
+  // The connection to it is broken, which is how a process or machine that ends shows first. If it
+  // led, this replica looks for another leader at once; a leader that lives says so meanwhile.
+  void ReportBroken(ReplicaId peer);
   void ReportSnapshot(ReplicaId peer, raft::Core::SnapshotResult result);
 
   // --- From the operator.
   // kOk: logged; it holds when Status().configuration says so.
   raft::ProposeResult ProposeConfigChange(const raft::ConfigChange& change);
+  // Hands leadership over if this replica leads; given up after an election timeout.
   void TransferLeadership(ReplicaId to);
 
   // --- What is.
   // nullopt before Start and while the replica starts anew after a full disk.
   std::optional<raft::Status> GetStatus() const;
+  // Whether this replica leads and may propose.
+  bool leading() const { return leading_; }
   // CHECKs what must hold at any time. For tests.
   void CheckInvariants() const;
 
@@ -165,6 +175,11 @@ class Group final : public ReplicatedLog {
   bool CampaignIfAlone();
   void KeepTicking();
   void Tick();
+  int64_t NextTick(int64_t now) const;
+  void TellView();
+
+  // --- Fast elections (group_peers.cc).
+  void HurryElection();
 
   const Options options_;
   Executor* const executor_;
@@ -179,6 +194,11 @@ class Group final : public ReplicatedLog {
   bool dead_ = false;
   bool ticking_ = false;
   bool restarting_ = false;  // core_ is to come again, after a failed write
+
+  GroupView told_;        // to the shell
+  uint32_t hurried_ = 0;  // elections begun since the connection to the leader broke
+  bool hurrying_ = false;
+  Prng random_;
 
   std::deque<PendingWrite> writes_;      // submitted, in order
   absl::Status write_failure_;           // of the first that failed; those behind it fail too
@@ -196,8 +216,6 @@ class Group final : public ReplicatedLog {
   bool leading_ = false;
   LogPosition lead_from_;  // leading begins when this, of the present term, is applied; 0: unknown
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
-  ReplicaId leader_;  // as the state machine was told
-
   // Reads that came while others were under way wait for the next question to the leader.
   struct Read {
     int64_t deadline_micros = 0;
@@ -205,6 +223,7 @@ class Group final : public ReplicatedLog {
   };
   std::deque<Read> reads_waiting_;
   std::deque<Read> reads_asked_;
+  ReplicaId reads_leader_;
   uint64_t reads_made_ = 0;  // questions; the last one is reads_asked_'s
   int64_t reads_asked_micros_ = 0;
 

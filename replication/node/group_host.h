@@ -33,6 +33,7 @@ class GroupHost final : public GroupShell {
     LogWriter* writer = nullptr;
     StateMachine* machine = nullptr;
     std::function<void(const absl::Status&)> on_fatal;
+    std::function<void(const GroupView&)> on_view = nullptr;  // may be empty
     // Takes messages to other replicas, and states with kSnapshot messages (else nullptr). Empty:
     // this node has no peers, and what is for them is lost.
     std::function<void(PeerMessage, std::shared_ptr<const PinnedState>)> send = nullptr;
@@ -48,6 +49,9 @@ class GroupHost final : public GroupShell {
   void Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) override;
   void Send(PeerMessage message) override;
   void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) override;
+  void OnView(const GroupView& view) override {
+    if (parts_.on_view) parts_.on_view(view);
+  }
   void OnFatal(const absl::Status& status) override { parts_.on_fatal(status); }
 
  private:

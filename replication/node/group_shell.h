@@ -26,6 +26,15 @@ struct PeerMessage {
   int64_t wall_micros = 0;
 };
 
+// Who leads the shard, as one of its replicas knows it.
+struct GroupView {
+  Term term;
+  ReplicaId leader;         // 0: unknown
+  bool leading = false;     // it is this replica, and it may propose
+  bool has_others = false;  // the replica is not the only one: it may have to wait for a leader
+  bool operator==(const GroupView&) const = default;
+};
+
 // Thread-safety: called on the group's executor; calls every `done` exactly once, on that executor
 // and not before the call has returned, or never if the process ends.
 class GroupShell {
@@ -51,6 +60,9 @@ class GroupShell {
   // `state`. How it ended is told to Group::ReportSnapshot. One that is under way to the same
   // replica is given up.
   virtual void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) = 0;
+
+  // `view` is not what it was. Told at the end of whatever has changed it.
+  virtual void OnView(const GroupView& view) = 0;
 
   // The replica cannot go on (its disk failed, or holds what must not be): the process should say
   // why and end. The group does nothing any more.

@@ -178,7 +178,7 @@ void Group::OnWriteFailed(const absl::Status& status) {
                 : passes ? absl::UnavailableError(status.message())
                          : absl::UnknownError(status.message()));
     RefuseReads(absl::UnavailableError(status.message()));
-    if (std::exchange(leader_, ReplicaId()) != ReplicaId()) machine_->OnLeader(ReplicaId());
+    TellView();
   }
   if (!absl::IsResourceExhausted(write_failure_)) return Fail(write_failure_);
   if (writes_.empty()) WaitToStartAnew();

@@ -52,6 +52,11 @@ class StagedState {
   // The next piece, in the order in which PinnedState gave them. Errors: DATA_LOSS (not what
   // Read makes), RESOURCE_EXHAUSTED and others of the storage; the staging must then be given up.
   virtual absl::Status Add(const StateChunk& chunk) = 0;
+  // The cursor of the piece after those added ("": the first): where a sender of the same state
+  // goes on. Meaningless once complete().
+  virtual std::string next() const = 0;
+  // All pieces have been added.
+  virtual bool complete() const = 0;
 };
 
 class StateMachine {
@@ -69,8 +74,6 @@ class StateMachine {
   // entry on, to be kept as AppliedState::configuration.
   virtual void OnCommitted(absl::Span<const raft::Entry> entries) = 0;
 
-  // The replica that leads, as far as this one knows; ReplicaId(): none. Told when it changes.
-  virtual void OnLeader(ReplicaId leader) = 0;
   // This replica may propose from now on: every entry of earlier terms is applied.
   virtual void OnLeaderStart(Term term) = 0;
   // It may not any more. UNAVAILABLE: what it proposed and was not told of may be committed yet;

@@ -46,7 +46,7 @@ void Dispatcher::Unreachable(ShardId shard, ReplicaId replica) {
 }
 
 void Dispatcher::Change(const PeerChange& change) {
-  for (const PeerLoop& loop : loops_) {
+  for (const TransportLoop& loop : loops_) {
     loop.executor->Post([handler = loop.handler, change] { handler->OnPeerChange(change); });
   }
 }
@@ -75,7 +75,7 @@ void Dispatcher::SnapshotAnswerCame(NodeId from, ShardId shard, std::string answ
 }
 
 void Dispatcher::SnapshotStreamChanged(NodeId to, SnapshotStream event) {
-  for (const PeerLoop& loop : loops_) {
+  for (const TransportLoop& loop : loops_) {
     loop.executor->Post(
         [handler = loop.handler, to, event] { handler->OnSnapshotStream(to, event); });
   }

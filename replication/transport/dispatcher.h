@@ -46,7 +46,7 @@ class Dispatcher {
  private:
   size_t LoopOf(ShardId shard) const { return loop_of_shard_[shard.value()]; }
 
-  const std::vector<PeerLoop> loops_;
+  const std::vector<TransportLoop> loops_;
   const std::vector<size_t> loop_of_shard_;
   const size_t control_pending_max_;
   // Messages without a credit that wait at each loop. Shared with the tasks that lower them.

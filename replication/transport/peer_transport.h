@@ -99,14 +99,14 @@ class PeerHandler {
 };
 
 // A loop: where the shards that it owns are handled.
-struct PeerLoop {
+struct TransportLoop {
   Executor* executor = nullptr;
   PeerHandler* handler = nullptr;
 };
 
 struct TransportOptions {
   PeerIdentity self;                  // its address is told to Start
-  std::vector<PeerLoop> loops;        // not empty
+  std::vector<TransportLoop> loops;   // not empty
   std::vector<size_t> loop_of_shard;  // for each shard an index into loops
   uint64_t seed = 0;                  // of the jitter
 

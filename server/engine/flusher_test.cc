@@ -115,6 +115,7 @@ class FlusherTest : public testing::Test {
     NodeEngine::Options options;
     options.node = NodeId(1);
     options.disk = DiskId(7);
+    options.initial_voters = {ReplicaId(7)};
     options.shards = 4;
     options.loops = 2;
     options.payload_size_bytes_max = 1 << 20;

@@ -14,10 +14,13 @@ NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state,
       log_(log),
       state_(state),
       on_fatal_(std::move(on_fatal)),
+      leaders_(options.shards),
       holders_(options.node, options.incarnation),
       pins_({.seed = options.disk.value() ^ options.incarnation}) {
   CHECK_GE(options.loops, 1u);
   CHECK_GE(options.readers, 1u);
+  MakeThreads();
+  for (uint32_t i = 0; i < options.shards; ++i) MakeShard(i);
 }
 
 NodeEngine::~NodeEngine() { Stop(Flusher::LastFlush::kSkip); }
@@ -45,17 +48,19 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
 }
 
 Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
-  const ReplicaId self = ReplicaOf(options_.node, options_.disk);
   return {.shard = ShardId(shard),
-          .self = self,
-          .initial_voters = {self},
-          .seed = options_.disk.value() + shard};
+          .self = ReplicaOf(options_.node, options_.disk),
+          .initial_voters = options_.initial_voters,
+          .seed = options_.disk.value() + shard,
+          .tick_micros = options_.tick_micros,
+          .tick_phase_micros = static_cast<int64_t>(options_.disk.value() %
+                                                    static_cast<uint64_t>(options_.tick_micros))};
 }
 
 Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
   Shard::Parts parts;
   parts.executor = LoopOf(shard);
-  parts.reader = ReaderOf(shard);
+  parts.reader = ReaderOf(ShardId(shard));
   parts.store = state_;
   parts.holders = &holders_;
   parts.overlay_bytes = &overlay_bytes_;
@@ -71,10 +76,6 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
       flusher->Note();
     }
   };
-  parts.on_leading = [this] {
-    absl::MutexLock lock(&mutex_);
-    if (starting_ > 0) --starting_;
-  };
   return parts;
 }
 
@@ -82,20 +83,53 @@ void NodeEngine::MakeShard(uint32_t shard) {
   shards_.push_back(std::make_unique<Shard>(ShardOptions(shard), ShardParts(shard)));
   groups_.push_back(std::make_unique<GroupHost>(
       GroupOptions(shard),
-      GroupHost::Parts{.executor = LoopOf(shard),
-                       .reader = ReaderOf(shard),
-                       .store = log_,
-                       .writer = log_writer_.get(),
-                       .machine = shards_.back().get(),
-                       .on_fatal = [this](const absl::Status& status) { Fatal(status); }}));
+      GroupHost::Parts{
+          .executor = LoopOf(shard),
+          .reader = ReaderOf(ShardId(shard)),
+          .store = log_,
+          .writer = log_writer_.get(),
+          .machine = shards_.back().get(),
+          .on_fatal = [this](const absl::Status& status) { Fatal(status); },
+          .on_view = [this, shard](const GroupView& view) { OnView(shard, view); },
+          .send =
+              [this, shard](PeerMessage message, std::shared_ptr<const PinnedState> state) {
+                if (peers_ == nullptr) return;
+                peers_->Send(ShardId(shard), std::move(message), std::move(state));
+              }}));
   shards_.back()->AttachLog(groups_.back()->group());
   relays_.push_back(std::make_unique<Relay>(
       Relay::Options{.shard = ShardId(shard), .self = ReplicaOf(options_.node, options_.disk)},
-      Relay::Parts{.executor = LoopOf(shard), .shard = shards_.back().get()}));
+      Relay::Parts{.executor = LoopOf(shard), .shard = shards_.back().get(), .forwarder = this}));
   shards_.back()->AttachClient(relays_.back().get());
+  forward_servers_.push_back(std::make_unique<ForwardServer>(ForwardServer::Options(),
+                                                             LoopOf(shard), shards_.back().get()));
 }
 
-absl::Status NodeEngine::Start() {
+void NodeEngine::Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std::string> request,
+                         Forwarder::Done done) {
+  if (peers_ != nullptr) return peers_->Forward(to, shard, std::move(request), std::move(done));
+  LoopOf(shard.value())->Post([done = std::move(done)]() mutable {
+    std::move(done)(Forwarder::Result::kNotSent, nullptr);
+  });
+}
+
+void NodeEngine::OnView(uint32_t shard, const GroupView& view) {
+  relays_[shard]->OnLeader(view.leader);
+  NodeId node;
+  if (view.leader == ReplicaOf(options_.node, options_.disk)) {
+    node = options_.node;
+  } else if (view.leader != ReplicaId() && peers_ != nullptr) {
+    node = peers_->NodeOf(view.leader);
+  }
+  leaders_.Set(ShardId(shard), {view.term, node});
+  if (!view.leading && !view.has_others) return;
+  absl::MutexLock lock(&mutex_);
+  if (started_.empty() || started_[shard]) return;
+  started_[shard] = true;
+  --starting_;
+}
+
+void NodeEngine::MakeThreads() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
   for (uint32_t i = 0; i < options_.readers; ++i) {
@@ -104,12 +138,16 @@ absl::Status NodeEngine::Start() {
   for (uint32_t i = 0; i < std::min(options_.loops, options_.shards); ++i) {
     loops_.push_back(std::make_unique<LoopThread>(absl::StrCat("loop/", i)));
   }
+}
+
+absl::Status NodeEngine::Start(NodePeers* peers) {
+  peers_ = peers;
+  const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   std::vector<ShardOnLoop> on_loops;
   std::vector<RelayOnLoop> relays;
   for (uint32_t i = 0; i < options_.shards; ++i) {
-    MakeShard(i);
-    on_loops.push_back({LoopOf(i), shards_.back().get()});
-    relays.push_back({LoopOf(i), relays_.back().get()});
+    on_loops.push_back({LoopOf(i), shards_[i].get()});
+    relays.push_back({LoopOf(i), relays_[i].get()});
   }
   router_ =
       std::make_unique<Router>(relays, &holders_, options_.admission,
@@ -134,6 +172,7 @@ absl::Status NodeEngine::Start() {
 absl::Status NodeEngine::RecoverShards() {
   {
     absl::MutexLock lock(&mutex_);
+    started_.assign(options_.shards, false);
     starting_ = options_.shards;
   }
   for (uint32_t i = 0; i < options_.shards; ++i) {
@@ -188,6 +227,7 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
   groups_.clear();
   loops_.clear();
   readers_.clear();
+  forward_servers_.clear();
   relays_.clear();
   shards_.clear();
   router_.reset();  // last: what was dropped above gives its permits back

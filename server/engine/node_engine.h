@@ -30,8 +30,11 @@
 #include "server/engine/admission.h"
 #include "server/engine/engine.h"
 #include "server/engine/flusher.h"
+#include "server/engine/forward/forward_server.h"
 #include "server/engine/holder_registry.h"
+#include "server/engine/leader_table.h"
 #include "server/engine/loop_thread.h"
+#include "server/engine/node_peers.h"
 #include "server/engine/relay.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
@@ -41,7 +44,7 @@
 
 namespace holdfast {
 
-class NodeEngine {
+class NodeEngine final : private Forwarder {
  public:
   struct Options {
     NodeId node;
@@ -55,6 +58,10 @@ class NodeEngine {
     uint64_t hot_jobs_max = 400'000;          // in memory and flushed, over all shards
     uint64_t unflushed_bytes_max = 48 << 20;  // beyond it nothing is proposed until a flush ends
     absl::Duration start_timeout = absl::Minutes(10);
+    // The replicas that each shard was made with, ascending, the same on all of them. Empty: this
+    // node was added later, and waits for what the others say.
+    std::vector<ReplicaId> initial_voters;
+    int64_t tick_micros = 100'000;  // of Raft: heartbeats; elections after 10 to 20 of them
     LogWriter::Options log;
     Flusher::Options flush;
     Admission::Limits admission;
@@ -68,11 +75,12 @@ class NodeEngine {
 
   NodeEngine(const Options& options, LogStore* log, StateStore* state, OnFatal on_fatal);
   // Stops at once if Stop was not called.
-  ~NodeEngine();
+  ~NodeEngine() override;
 
-  // Recovers every shard and waits until all accept commands.
+  // Recovers every shard and waits until all take part in their groups; those that have no other
+  // replicas accept commands then. `peers`: how to reach other nodes; nullptr: there are none.
   // Errors: DATA_LOSS, UNAVAILABLE, RESOURCE_EXHAUSTED of the stores; DEADLINE_EXCEEDED.
-  absl::Status Start();
+  absl::Status Start(NodePeers* peers = nullptr);
 
   // Ends waiting reserves and lets no more wait; commands go on. Before the frontends stop.
   void Drain();
@@ -81,17 +89,36 @@ class NodeEngine {
   // Nobody calls the router any more.
   void Stop(Flusher::LastFlush last);
 
+  // --- What whoever connects the node to others needs; all from the constructor on.
+  const Options& options() const { return options_; }
+  LeaderTable* leaders() { return &leaders_; }
+  size_t loop_count() const { return loops_.size(); }
+  size_t LoopIndexOf(ShardId shard) const { return shard.value() % loops_.size(); }
+  Executor* loop(size_t index) const { return loops_[index].get(); }
+  Executor* ReaderOf(ShardId shard) const {
+    return readers_[shard.value() % readers_.size()].get();
+  }
+  // Bound to the shard's loop.
+  Group* group(ShardId shard) const { return groups_[shard.value()]->group(); }
+  Shard* shard(ShardId shard) const { return shards_[shard.value()].get(); }
+  // For what other nodes pass on.
+  ForwardServer* forward_server(ShardId shard) const {
+    return forward_servers_[shard.value()].get();
+  }
+
   Router* router() { return router_.get(); }
 
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
   Group::Options GroupOptions(uint32_t shard) const;
   Shard::Parts ShardParts(uint32_t shard);
-  Executor* LoopOf(uint32_t shard) const { return loops_[shard % loops_.size()].get(); }
-  Executor* ReaderOf(uint32_t shard) const { return readers_[shard % readers_.size()].get(); }
+  Executor* LoopOf(uint32_t shard) const { return loop(LoopIndexOf(ShardId(shard))); }
+  void MakeThreads();
   // With its group. In order of shards.
   void MakeShard(uint32_t shard);
-  // Waits until all lead.
+  void OnView(uint32_t shard, const GroupView& view);
+  void Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std::string> request,
+               Forwarder::Done done) override;
   absl::Status RecoverShards();
   void RecoverShard(uint32_t shard);
   void Fatal(const absl::Status& status);
@@ -101,6 +128,8 @@ class NodeEngine {
   StateStore* const state_;
   const OnFatal on_fatal_;
 
+  NodePeers* peers_ = nullptr;  // set before the shards start
+  LeaderTable leaders_;
   std::atomic<uint64_t> overlay_bytes_{0};
   std::atomic<Flusher*> running_flusher_{nullptr};
   HolderRegistry holders_;
@@ -110,12 +139,14 @@ class NodeEngine {
   std::vector<std::unique_ptr<LoopThread>> loops_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<Relay>> relays_;
+  std::vector<std::unique_ptr<ForwardServer>> forward_servers_;
   std::vector<std::unique_ptr<GroupHost>> groups_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Flusher> flusher_;
 
   absl::Mutex mutex_;
-  uint32_t starting_ ABSL_GUARDED_BY(mutex_) = 0;  // shards that do not accept commands yet
+  std::vector<bool> started_ ABSL_GUARDED_BY(mutex_);  // shards
+  uint32_t starting_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -48,6 +48,7 @@ class NodeEngineTest : public ::testing::Test {
   absl::Status Start(NodeEngine::Options options = {}) {
     options.node = kNode;
     options.disk = DiskId(7);
+    options.initial_voters = {ReplicaId(7)};
     options.incarnation = ++incarnation_;
     options.shards = kShards;
     options.loops = 2;

@@ -84,7 +84,7 @@ void Relay::OnLeader(ReplicaId leader) {
   Pump();
 }
 
-void Relay::OnLeading() { Pump(); }
+void Relay::OnLeading() { OnLeader(options_.self); }
 
 void Relay::Pump() {
   // From the shard's callbacks it may be called while it runs.

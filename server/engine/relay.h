@@ -85,8 +85,11 @@ class Relay final : public ShardClient {
   // The node ends: answers everything, what is not known with UNKNOWN. Before the shard's Stop.
   void Stop();
 
+  // The replica that leads the shard, as far as this node knows; ReplicaId(): none. Told when it
+  // changes.
+  void OnLeader(ReplicaId leader);
+
   // --- ShardClient.
-  void OnLeader(ReplicaId leader) override;
   void OnLeading() override;
   void Return(Submission submission) override;
   void Return(WaiterPtr waiter) override;

@@ -47,7 +47,7 @@ class RelayTest : public ::testing::Test {
     there_.Start();
     server_ =
         std::make_unique<ForwardServer>(ForwardServer::Options(), &there_.loop(), &there_.shard());
-    here_.OnLoop([&] { here_.log().Follow(OtherReplica()); });
+    here_.OnLoop([&] { here_.relay().OnLeader(OtherReplica()); });
     Settle();
   }
 
@@ -182,7 +182,7 @@ TEST_F(RelayTest, AReserveWhoseAnswerWasLostGivesTheSameJob) {
 TEST_F(RelayTest, AnotherLeaderIsAskedWhatTheFirstDidNotAnswer) {
   const auto enqueue = here_.Enqueue("mail", "x");
   Wire::Request first = OneRequest();
-  here_.OnLoop([&] { here_.log().Follow(ReplicaId(3)); });
+  here_.OnLoop([&] { here_.relay().OnLeader(ReplicaId(3)); });
   std::vector<Wire::Request> again = TakeRequests();
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].to, ReplicaId(3));
@@ -199,7 +199,7 @@ TEST_F(RelayTest, AnotherLeaderIsAskedWhatTheFirstDidNotAnswer) {
 TEST_F(RelayTest, WhatNobodyAnswersIsUnknownAndWhatNobodyGotIsNot) {
   const auto unknown = here_.Enqueue("mail", "x");
   Wire::Request request = OneRequest();
-  here_.OnLoop([&] { here_.log().Follow(ReplicaId()); });
+  here_.OnLoop([&] { here_.relay().OnLeader(ReplicaId()); });
   const auto unavailable = here_.Enqueue("mail", "y");
   here_.events().RunFor(11 * kSecond);
   EXPECT_EQ(unknown->status.code(), absl::StatusCode::kUnknown);

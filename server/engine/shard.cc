@@ -254,10 +254,6 @@ void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
   for (const raft::Entry& entry : entries) applier_->Push(entry);
 }
 
-void Shard::OnLeader(ReplicaId leader) {
-  if (client_ != nullptr) client_->OnLeader(leader);
-}
-
 void Shard::OnLeaderStart(Term) {
   clock_.Start(applier_->log_time(), Clocks());
   leading_ = true;
@@ -267,7 +263,6 @@ void Shard::OnLeaderStart(Term) {
          .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
   }
   SchedulePump();
-  parts_.on_leading();
   if (client_ != nullptr) client_->OnLeading();
 }
 

@@ -56,13 +56,11 @@ struct Offer {
 };
 using OfferDone = absl::AnyInvocable<void(absl::StatusOr<Offer>) &&>;
 
-// Who gives a shard its commands, and is told where else they can be executed.
+// Who gives a shard its commands.
 // Thread-safety: called on the shard's loop.
 class ShardClient {
  public:
   virtual ~ShardClient() = default;
-  // The replica that leads the shard, as far as this one knows; ReplicaId(): none.
-  virtual void OnLeader(ReplicaId leader) = 0;
   // The shard takes commands here from now on.
   virtual void OnLeading() = 0;
   // These were not executed and certainly will not be: this replica does not lead (any more).
@@ -94,8 +92,7 @@ class Shard final : public StateMachine {
     // Runs a task that writes to the store, on a thread on which no flush runs meanwhile.
     std::function<void(Task)> between_flushes;
     std::function<void(const absl::Status&)> on_fatal;
-    std::function<void()> on_dirty;    // overlay_bytes has grown
-    std::function<void()> on_leading;  // the shard accepts commands
+    std::function<void()> on_dirty;  // overlay_bytes has grown
   };
 
   Shard(const Options& options, Parts parts);
@@ -151,7 +148,6 @@ class Shard final : public StateMachine {
   // --- StateMachine.
   void OnAppended(absl::Span<const raft::Entry> entries) override;
   void OnCommitted(absl::Span<const raft::Entry> entries) override;
-  void OnLeader(ReplicaId leader) override;
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
   void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)

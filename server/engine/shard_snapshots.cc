@@ -37,6 +37,8 @@ class StagedShard final : public StagedState {
  public:
   explicit StagedShard(std::unique_ptr<SnapshotStager> stager) : stager_(std::move(stager)) {}
   absl::Status Add(const StateChunk& chunk) override { return stager_->Add(chunk.data); }
+  std::string next() const override { return stager_->next(); }
+  bool complete() const override { return stager_->complete(); }
   SnapshotStager* stager() { return stager_.get(); }
 
  private:

@@ -70,7 +70,6 @@ class EngineNode::WatchedMachine final : public StateMachine {
     node_->OnDelivered(entries);
     shard_->OnCommitted(entries);
   }
-  void OnLeader(ReplicaId leader) override { shard_->OnLeader(leader); }
   void OnLeaderStart(Term term) override {
     node_->OnLeaderStart(term);
     shard_->OnLeaderStart(term);
@@ -151,8 +150,7 @@ struct EngineNode::Run {
                      node->Later(SimTime(100), [node] { node->RunBetweenFlushes(); });
                    },
                .on_fatal = [node](const absl::Status& status) { node->OnFatal(status); },
-               .on_dirty = [] {},
-               .on_leading = [] {}}),
+               .on_dirty = [] {}}),
         machine(node, &shard),
         group(group_options, &loop, node->store_.get(), node, &machine),
         log(node, &group),

@@ -108,6 +108,7 @@ class EngineNode final : public GroupShell {
   void Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) override;
   void Send(PeerMessage message) override;
   void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) override;
+  void OnView(const GroupView&) override {}
   void OnFatal(const absl::Status& status) override;
 
  private:

@@ -26,6 +26,8 @@ class TestPinnedState final : public PinnedState {
 class TestStagedState final : public StagedState {
  public:
   absl::Status Add(const StateChunk&) override { return absl::OkStatus(); }
+  std::string next() const override { return ""; }
+  bool complete() const override { return true; }
   void set_commands(std::vector<std::string> commands) { commands_ = std::move(commands); }
   const std::vector<std::string>& commands() const { return commands_; }
 

@@ -52,13 +52,11 @@ class TestMachine final : public StateMachine {
   const std::vector<std::string>& told() const { return told_; }
   size_t CountTold(const std::string& what) const;
   bool leading() const { return leading_; }
-  ReplicaId leader() const { return leader_; }
   absl::Status stopped() const { return stopped_; }
   void set_apply_micros(int64_t micros) { apply_micros_ = micros; }
 
   void OnAppended(absl::Span<const raft::Entry> entries) override;
   void OnCommitted(absl::Span<const raft::Entry> entries) override;
-  void OnLeader(ReplicaId leader) override { leader_ = leader; }
   void OnLeaderStart(Term term) override;
   void OnLeaderStop(const absl::Status& why) override;
   void Pin(absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done)
@@ -77,7 +75,6 @@ class TestMachine final : public StateMachine {
   TestState state_;
   std::vector<std::string> told_;
   LogIndex delivered_;
-  ReplicaId leader_;
   bool leading_ = false;
   absl::Status stopped_;
   int64_t apply_micros_ = 0;
@@ -103,6 +100,8 @@ class TestReplica final : public GroupShell {
   bool running() const { return run_ != nullptr; }
   // The first error of Group::Start or OnFatal.
   const absl::Status& fatal() const { return fatal_; }
+  // As the group told it last.
+  const GroupView& view() const { return view_; }
 
   ReplicaId id() const { return id_; }
   Group& group() { return run_->group; }
@@ -125,6 +124,7 @@ class TestReplica final : public GroupShell {
   void Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) override;
   void Send(PeerMessage message) override;
   void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) override;
+  void OnView(const GroupView& view) override { view_ = view; }
   void OnFatal(const absl::Status& status) override { fatal_.Update(status); }
 
  private:
@@ -143,6 +143,7 @@ class TestReplica final : public GroupShell {
   TestState durable_;
   Disk disk_;
   absl::Status fatal_;
+  GroupView view_;
   absl::Status failed_;  // until Resume
   uint64_t reads_ = 0;
   uint64_t sends_ = 0;

@@ -40,7 +40,6 @@ void ScriptedLog::Lead() {
   Append(raft::EntryType::kNoOp, std::make_shared<const std::string>());
   Commit();
   leading_ = true;
-  observer_->OnLeader(self_);
   observer_->OnLeaderStart(term_);
 }
 
@@ -50,13 +49,6 @@ void ScriptedLog::StopLeading(const absl::Status& why) {
   leading_ = false;
   stopped_ = why;
   observer_->OnLeaderStop(why);
-  observer_->OnLeader(ReplicaId());
-}
-
-void ScriptedLog::Follow(ReplicaId leader) {
-  CHECK(executor_->IsCurrent());
-  CHECK(!leading_);
-  observer_->OnLeader(leader);
 }
 
 size_t ScriptedLog::Commit(size_t count) {

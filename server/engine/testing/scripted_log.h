@@ -36,7 +36,7 @@ class ScriptedLog final : public ReplicatedLog {
     kByHand,  // when the test says Commit
   };
 
-  ScriptedLog(Commits commits, ReplicaId self) : self_(self), commits_(commits) {}
+  explicit ScriptedLog(Commits commits) : commits_(commits) {}
 
   // A new run of the node: who is told from now on. Nobody leads; what was proposed and is not
   // committed stays. The executor has no task of an earlier run.
@@ -48,8 +48,6 @@ class ScriptedLog final : public ReplicatedLog {
   void Lead();
   // Another replica may lead now. What was proposed stays proposed.
   void StopLeading(const absl::Status& why);
-  // That one leads. REQUIRES: this one does not.
-  void Follow(ReplicaId leader);
   // The next `count` entries are committed; gives how many there were.
   size_t Commit(size_t count = SIZE_MAX);
   // Another leader's entry in the place of all that is proposed; in a term of its own.
@@ -80,7 +78,6 @@ class ScriptedLog final : public ReplicatedLog {
  private:
   void Append(raft::EntryType type, std::shared_ptr<const std::string> data);
 
-  const ReplicaId self_;
   Commits commits_;
   Executor* executor_ = nullptr;
   StateMachine* observer_ = nullptr;

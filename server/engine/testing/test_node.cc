@@ -11,7 +11,7 @@ namespace holdfast {
 TestNode::TestNode(const Options& options)
     : options_(options), events_(EventQueue::Options{.shuffle_seed = options.shuffle_seed}) {
   for (uint32_t i = 0; i < options.shards; ++i) {
-    logs_.push_back(std::make_unique<ScriptedLog>(options.commits, options.self));
+    logs_.push_back(std::make_unique<ScriptedLog>(options.commits));
   }
 }
 
@@ -39,8 +39,7 @@ void TestNode::MakeShards() {
                      .pins = &pins_,
                      .between_flushes = [this](Task task) { reader_->Post(std::move(task)); },
                      .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
-                     .on_dirty = [] {},
-                     .on_leading = [] {}}));
+                     .on_dirty = [] {}}));
     logs_[i]->Attach(loop_.get(), shards_[i].get());
     shards_[i]->AttachLog(logs_[i].get());
     relays_.push_back(std::make_unique<Relay>(

@@ -47,6 +47,7 @@ void GrpcServer::Listen(grpc::ServerBuilder* builder) {
   builder->AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
   builder->RegisterService(&service_);
   builder->RegisterService(&admin_);
+  for (grpc::Service* const service : options_.services) builder->RegisterService(service);
   builder->SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder->SetMaxSendMessageSize(-1);
   grpc::ResourceQuota quota("holdfast");

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -33,6 +34,8 @@ struct GrpcServerOptions {
   std::string version = "0.1.0";
   std::string sync = "always";
   bool reflection = true;
+  // Served on the same port; they outlive the server.
+  std::vector<grpc::Service*> services = {};
 };
 
 class GrpcServer {

@@ -1,0 +1,59 @@
+#include "server/cluster/membership.h"
+
+#include <utility>
+
+#include "replication/node/group.h"
+
+namespace holdfast {
+
+NodeId MembersView::NodeOf(ReplicaId replica) const {
+  for (const auto& [node, member] : members) {
+    if (member.disk != DiskId() && holdfast::ReplicaOf(node, member.disk) == replica) return node;
+  }
+  return NodeId();
+}
+
+ReplicaId MembersView::ReplicaOf(NodeId node) const {
+  const auto it = members.find(node);
+  if (it == members.end() || it->second.disk == DiskId()) return ReplicaId();
+  return holdfast::ReplicaOf(node, it->second.disk);
+}
+
+PeerPlaces MembersView::Places() const {
+  PeerPlaces places;
+  for (const auto& [node, member] : members) {
+    places[node] = {.address = member.address, .replica = ReplicaOf(node)};
+  }
+  return places;
+}
+
+MembersView ViewOf(const std::vector<ClusterMember>& members) {
+  MembersView view;
+  for (const ClusterMember& member : members) view.members[member.node] = member;
+  return view;
+}
+
+Membership::View Membership::Get() const {
+  absl::MutexLock lock(&mutex_);
+  return view_;
+}
+
+bool Membership::Update(MembersView next) {
+  absl::MutexLock telling(&telling_);
+  View view;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (next.version <= view_->version) return false;
+    view_ = view = std::make_shared<const MembersView>(std::move(next));
+  }
+  for (const Observer& observer : observers_) observer(view);
+  return true;
+}
+
+void Membership::Observe(Observer observer) {
+  absl::MutexLock telling(&telling_);
+  observer(Get());
+  observers_.push_back(std::move(observer));
+}
+
+}  // namespace holdfast

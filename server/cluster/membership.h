@@ -1,0 +1,73 @@
+// Who the nodes of the cluster are, as this node knows it: which disk each of them has, and where
+// it is reached.
+//
+// Starts as what the data directory says (the initial members) and follows the table that is logged
+// in shard 0.
+//
+// Thread-safety: thread-safe. Views are immutable.
+
+#ifndef HOLDFAST_SERVER_CLUSTER_MEMBERSHIP_H_
+#define HOLDFAST_SERVER_CLUSTER_MEMBERSHIP_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/types.h"
+#include "replication/transport/peer_types.h"
+
+namespace holdfast {
+
+struct ClusterMember {
+  NodeId node;
+  DiskId disk;          // 0: not known yet
+  std::string address;  // HOST:PORT
+  bool operator==(const ClusterMember&) const = default;
+};
+
+// The members as of one moment.
+struct MembersView {
+  uint64_t version = 0;  // rises with each change of the table
+  std::map<NodeId, ClusterMember> members;
+
+  // The node that the replica is; 0: none of them.
+  NodeId NodeOf(ReplicaId replica) const;
+  // The replica that the node is; 0: it is no member, or its disk is not known.
+  ReplicaId ReplicaOf(NodeId node) const;
+  // What PeerTransport::SetPeers takes.
+  PeerPlaces Places() const;
+};
+// Of version 0.
+MembersView ViewOf(const std::vector<ClusterMember>& members);
+
+class Membership {
+ public:
+  using View = std::shared_ptr<const MembersView>;
+  using Observer = std::function<void(const View&)>;
+
+  explicit Membership(MembersView first)
+      : view_(std::make_shared<const MembersView>(std::move(first))) {}
+
+  View Get() const;
+  // Takes a view of a later version and tells the observers; false, and nothing happens, for any
+  // other.
+  bool Update(MembersView next);
+  // Tells `observer` the present view, at once, and each later one, in order and one at a time. It
+  // must not call back into this object, and is told until this object is destroyed.
+  void Observe(Observer observer);
+
+ private:
+  absl::Mutex telling_;  // before mutex_
+  mutable absl::Mutex mutex_;
+  View view_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Observer> observers_ ABSL_GUARDED_BY(telling_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_CLUSTER_MEMBERSHIP_H_

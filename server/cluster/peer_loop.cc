@@ -1,0 +1,193 @@
+#include "server/cluster/peer_loop.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+
+namespace holdfast {
+namespace {
+
+using raft::MessageType;
+
+// For how long a handing over for balance keeps others of the node from beginning.
+constexpr int64_t kBalanceApartMicros = 300'000;
+
+}  // namespace
+
+PeerLoop::PeerLoop(const Options& options, Parts parts)
+    : options_(options),
+      parts_(std::move(parts)),
+      members_(std::make_shared<const MembersView>()),
+      sender_(options.send, SenderParts()),
+      receiver_(options.receive, ReceiverParts()) {}
+
+SnapshotSender::Parts PeerLoop::SenderParts() {
+  return {
+      .executor = parts_.executor,
+      .send = [this](NodeId to,
+                     SnapshotPart part) { return transport_->SendSnapshot(to, std::move(part)); },
+      .report =
+          [this](ShardId shard, ReplicaId replica, raft::Core::SnapshotResult result) {
+            parts_.shards.at(shard).group->ReportSnapshot(replica, result);
+          }};
+}
+
+SnapshotReceiver::Parts PeerLoop::ReceiverParts() {
+  return {.executor = parts_.executor,
+          .reader = [this](ShardId shard) { return parts_.shards.at(shard).reader; },
+          .stage =
+              [this](ShardId shard, const raft::SnapshotDescriptor& snapshot) {
+                return parts_.shards.at(shard).machine->Stage(snapshot);
+              },
+          .received =
+              [this](ShardId shard, PeerMessage message, std::shared_ptr<StagedState> staged) {
+                parts_.shards.at(shard).group->StepSnapshot(std::move(message), std::move(staged));
+              },
+          .answer =
+              [this](NodeId to, ShardId shard, std::string answer) {
+                transport_->AnswerSnapshot(to, shard, std::move(answer));
+              }};
+}
+
+void PeerLoop::Start() {
+  CHECK(parts_.executor->IsCurrent());
+  if (options_.balance_every_micros > 0) Balance();
+}
+
+void PeerLoop::SetMembers(Membership::View members) {
+  CHECK(parts_.executor->IsCurrent());
+  members_ = std::move(members);
+}
+
+// --- Messages.
+
+void PeerLoop::Send(ShardId shard, PeerMessage message, std::shared_ptr<const PinnedState> state) {
+  CHECK(parts_.executor->IsCurrent());
+  const NodeId to = members_->NodeOf(message.message.to);
+  if (state != nullptr) {
+    if (to == NodeId()) {
+      // Not at once: the group is in the middle of its duties.
+      parts_.executor->Post([this, shard, replica = message.message.to] {
+        parts_.shards.at(shard).group->ReportSnapshot(replica, raft::Core::SnapshotResult::kFailed);
+      });
+      return;
+    }
+    return sender_.Start(to, shard, std::move(message), std::move(state),
+                         parts_.shards.at(shard).reader);
+  }
+  if (to == NodeId() || transport_ == nullptr) return;
+  outbox_[to].push_back(
+      {.shard = shard, .wall_micros = message.wall_micros, .message = std::move(message.message)});
+  if (std::exchange(flush_posted_, true)) return;
+  parts_.executor->Post([this] { Flush(); });
+}
+
+void PeerLoop::Flush() {
+  flush_posted_ = false;
+  for (auto& [to, messages] : outbox_) {
+    if (!messages.empty()) transport_->Send(to, std::exchange(messages, {}));
+  }
+}
+
+// Who is passed on names a third replica: its own node may have asked another one.
+bool PeerLoop::IsSender(NodeId from, const raft::Message& message) const {
+  if (message.type == MessageType::kTransferLeader || message.type == MessageType::kReadIndex) {
+    return true;
+  }
+  return members_->NodeOf(message.from) == from;
+}
+
+void PeerLoop::OnMessages(NodeId from, std::vector<PeerEnvelope> messages) {
+  for (PeerEnvelope& envelope : messages) {
+    if (!IsSender(from, envelope.message)) continue;
+    parts_.shards.at(envelope.shard)
+        .group->Step({.message = std::move(envelope.message), .wall_micros = envelope.wall_micros});
+  }
+}
+
+void PeerLoop::OnUnreachable(ShardId shard, ReplicaId replica) {
+  parts_.shards.at(shard).group->ReportUnreachable(replica);
+}
+
+void PeerLoop::OnPeerChange(const PeerChange& change) {
+  if (change.kind == PeerChange::Kind::kUp) {
+    up_since_[change.node] = parts_.executor->MonotonicMicros();
+  } else if (change.kind == PeerChange::Kind::kDown) {
+    up_since_.erase(change.node);
+    for (const auto& [shard, parts] : parts_.shards) parts.group->ReportBroken(change.replica);
+  }
+  if (parts_.hooks.on_peer_change) parts_.hooks.on_peer_change(options_.index, change);
+}
+
+void PeerLoop::OnForward(NodeId, ShardId shard, std::shared_ptr<const std::string> request,
+                         ForwardReply reply) {
+  parts_.shards.at(shard).forwards->Handle(
+      std::move(request),
+      [reply = std::move(reply)](std::shared_ptr<const std::string> answer) mutable {
+        return reply.Answer(std::move(answer));
+      });
+}
+
+void PeerLoop::OnSnapshotPart(NodeId from, SnapshotPart part, std::shared_ptr<void> credit) {
+  receiver_.OnPart(from, std::move(part), std::move(credit));
+}
+
+void PeerLoop::OnSnapshotAnswer(NodeId from, ShardId shard, std::string answer) {
+  sender_.OnAnswer(from, shard, answer);
+}
+
+void PeerLoop::OnSnapshotStream(NodeId to, SnapshotStream event) { sender_.OnStream(to, event); }
+
+// --- Who leads.
+
+std::vector<Candidate> PeerLoop::Candidates(const raft::Status& status,
+                                            int64_t up_for_micros) const {
+  const int64_t now = parts_.executor->MonotonicMicros();
+  return CandidatesOf(
+      status, [this](ReplicaId replica) { return members_->NodeOf(replica); },
+      [&](NodeId node) {
+        const auto since = up_since_.find(node);
+        return since != up_since_.end() && now - since->second >= up_for_micros;
+      });
+}
+
+void PeerLoop::Balance() {
+  const int64_t now = parts_.executor->MonotonicMicros();
+  parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
+  if (leaving_) return;
+  for (const auto& [shard, parts] : parts_.shards) BalanceShard(shard, parts, now);
+}
+
+void PeerLoop::BalanceShard(ShardId shard, const ShardParts& parts, int64_t now) {
+  if (!parts.group->leading()) {
+    leads_since_.erase(shard);
+    return;
+  }
+  const int64_t since = leads_since_.try_emplace(shard, now).first->second;
+  int64_t free_from = parts_.next_balance_micros->load(std::memory_order_relaxed);
+  if (now - since < options_.balance_after_micros || now < free_from) return;
+  const std::optional<raft::Status> status = parts.group->GetStatus();
+  if (!status.has_value() || status->transferee != ReplicaId()) return;
+  const ReplicaId preferred =
+      PreferredLeader(shard, Candidates(*status, options_.balance_after_micros));
+  if (preferred == ReplicaId() || preferred == status->id) return;
+  if (!parts_.next_balance_micros->compare_exchange_strong(free_from, now + kBalanceApartMicros)) {
+    return;
+  }
+  parts.group->TransferLeadership(preferred);
+}
+
+void PeerLoop::HandOver() {
+  CHECK(parts_.executor->IsCurrent());
+  leaving_ = true;
+  for (const auto& [shard, parts] : parts_.shards) {
+    const std::optional<raft::Status> status = parts.group->GetStatus();
+    if (!status.has_value() || status->soft_state.role != raft::Role::kLeader) continue;
+    if (status->transferee != ReplicaId()) continue;
+    const ReplicaId successor = Successor(status->id, Candidates(*status, 0));
+    if (successor != ReplicaId()) parts.group->TransferLeadership(successor);
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,119 @@
+// One loop's dealings with the other nodes, for all shards of that loop.
+//
+//   Group ──Send──▶ outbox, by node ──once a turn──▶ PeerTransport::Send
+//         ──SendSnapshot──▶ SnapshotSender ──parts──▶ PeerTransport::SendSnapshot
+//   PeerTransport ──OnMessages──▶ Group::Step, if the sender is who the stream says
+//                 ──OnSnapshotPart──▶ SnapshotReceiver ──▶ Group::StepSnapshot
+//                 ──OnForward──▶ ForwardServer
+//                 ──OnPeerChange──▶ Group::ReportBroken
+//
+// Also spreads the leaders: now and then a leader hands over to the node whose turn the shard is.
+//
+// Bounds: the outbox holds what the groups said in one turn. Thread-safety: loop-bound, except for
+// the constructor. Ownership: what Parts points to outlives it.
+
+#ifndef HOLDFAST_SERVER_CLUSTER_PEER_LOOP_H_
+#define HOLDFAST_SERVER_CLUSTER_PEER_LOOP_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/types.h"
+#include "replication/node/group.h"
+#include "replication/transport/peer_transport.h"
+#include "server/cluster/leader_balancer.h"
+#include "server/cluster/membership.h"
+#include "server/cluster/snapshot_receiver.h"
+#include "server/cluster/snapshot_sender.h"
+#include "server/engine/forward/forward_server.h"
+
+namespace holdfast {
+
+// What else is told of what comes from the other nodes. Each may be empty. Called on loops.
+struct PeerHooks {
+  // On each loop, in order.
+  std::function<void(size_t loop, const PeerChange& change)> on_peer_change;
+};
+
+class PeerLoop final : public PeerHandler {
+ public:
+  struct Options {
+    size_t index = 0;  // among the node's loops
+    NodeId self;
+    SnapshotSender::Options send;
+    SnapshotReceiver::Options receive;
+    // Leaders are looked at this often, and hand over when they have led and the other has been up
+    // for so long; 0: never.
+    int64_t balance_every_micros = 250'000;
+    int64_t balance_after_micros = 5'000'000;
+  };
+  struct ShardParts {
+    Group* group = nullptr;
+    StateMachine* machine = nullptr;
+    Executor* reader = nullptr;
+    ForwardServer* forwards = nullptr;  // takes what other nodes pass on
+  };
+  struct Parts {
+    Executor* executor = nullptr;
+    std::map<ShardId, ShardParts> shards;  // of this loop
+    // A moment before which no leader of the node hands over for balance: one at a time.
+    std::atomic<int64_t>* next_balance_micros = nullptr;
+    PeerHooks hooks;
+  };
+
+  PeerLoop(const Options& options, Parts parts);
+
+  // Before anything else that sends.
+  void Attach(PeerTransport* transport) { transport_ = transport; }
+  // Begins to spread the leaders.
+  void Start();
+  void SetMembers(Membership::View members);
+
+  // --- From the groups.
+  void Send(ShardId shard, PeerMessage message, std::shared_ptr<const PinnedState> state);
+
+  // Each shard that this node leads is handed to whoever can take over best, and none is taken for
+  // balance from now on. May be called again.
+  void HandOver();
+
+  // --- PeerHandler.
+  void OnMessages(NodeId from, std::vector<PeerEnvelope> messages) override;
+  void OnUnreachable(ShardId shard, ReplicaId replica) override;
+  void OnPeerChange(const PeerChange& change) override;
+  void OnForward(NodeId from, ShardId shard, std::shared_ptr<const std::string> request,
+                 ForwardReply reply) override;
+  void OnSnapshotPart(NodeId from, SnapshotPart part, std::shared_ptr<void> credit) override;
+  void OnSnapshotAnswer(NodeId from, ShardId shard, std::string answer) override;
+  void OnSnapshotStream(NodeId to, SnapshotStream event) override;
+
+ private:
+  bool IsSender(NodeId from, const raft::Message& message) const;
+  SnapshotSender::Parts SenderParts();
+  SnapshotReceiver::Parts ReceiverParts();
+  void Flush();
+  void Balance();
+  void BalanceShard(ShardId shard, const ShardParts& parts, int64_t now);
+  std::vector<Candidate> Candidates(const raft::Status& status, int64_t up_for_micros) const;
+
+  const Options options_;
+  const Parts parts_;
+  PeerTransport* transport_ = nullptr;
+  Membership::View members_;
+  std::map<NodeId, std::vector<PeerEnvelope>> outbox_;
+  bool flush_posted_ = false;
+  bool leaving_ = false;
+  std::map<NodeId, int64_t> up_since_;      // nodes that are connected
+  std::map<ShardId, int64_t> leads_since_;  // shards that this node was seen to lead
+  SnapshotSender sender_;
+  SnapshotReceiver receiver_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_CLUSTER_PEER_LOOP_H_
