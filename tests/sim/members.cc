@@ -100,8 +100,7 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration, con
   using enum ConfigChange::Transition;
   change.transition = random.Chance(1, 2) ? kAuto : random.Chance(1, 2) ? kImplicit : kExplicit;
   const std::vector<ReplicaId> voters = VotersAfter(configuration, change.steps);
-  if (change.steps.empty() || !MajorityOf(voters, choice.gone) ||
-      !Contains(voters, choice.leader)) {
+  if (change.steps.empty() || voters.empty() || !MajorityOf(voters, choice.gone)) {
     return std::nullopt;
   }
   return change;

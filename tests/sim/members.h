@@ -26,7 +26,6 @@ std::set<ReplicaId> AllMembers(const raft::Configuration& configuration);
 bool MajorityAlive(const raft::Configuration& configuration, const std::set<ReplicaId>& gone);
 
 struct Choice {
-  ReplicaId leader;                   // stays a voter: it must hand over before it may go
   std::vector<ReplicaId> candidates;  // may come in
   std::set<ReplicaId> gone;
   uint64_t number;

@@ -39,6 +39,19 @@ std::string NewFolder() {
   return path;
 }
 
+// What `ask` is answered, by the callback that it is given.
+template <class Result, class Ask>
+Result AnswerOf(const Ask& ask) {
+  Result answer;
+  absl::Notification done;
+  ask([&](Result result) {
+    answer = std::move(result);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return answer;
+}
+
 }  // namespace
 
 TestCluster::TestCluster(Options options) : options_(std::move(options)), path_(NewFolder()) {
@@ -233,14 +246,32 @@ ExecuteResult TestCluster::EnqueueAt(NodeId node, const std::string& queue,
                                      const std::string& body) {
   EnqueueEncoder encoder({}, queue, body.size());
   encoder.Add({}, {.attributes = {}, .dedup_key = {}, .body = body});
-  ExecuteResult result;
-  absl::Notification done;
-  engine(node).router()->Enqueue(queue, std::move(encoder), [&](ExecuteResult answer) {
-    result = std::move(answer);
-    done.Notify();
+  return AnswerOf<ExecuteResult>([&](auto done) {
+    engine(node).router()->Enqueue(queue, std::move(encoder), std::move(done));
   });
-  done.WaitForNotification();
-  return result;
+}
+
+ExecuteResult TestCluster::ReserveAt(NodeId node, const std::vector<std::string>& queues,
+                                     absl::Duration wait, uint32_t max) {
+  ReserveRequest request;
+  request.queues = queues;
+  request.wait = wait;
+  request.max = max;
+  return AnswerOf<ExecuteResult>(
+      [&](auto done) { engine(node).router()->Reserve(std::move(request), std::move(done)); });
+}
+
+ExecuteResult TestCluster::DeleteAt(NodeId node, const Grant& grant) {
+  DeleteCommand command;
+  command.leases.push_back({grant.job.id, grant.job.token});
+  return AnswerOf<ExecuteResult>([&](auto done) {
+    engine(node).router()->Execute({.request = {}, .body = std::move(command)}, std::move(done));
+  });
+}
+
+QueryResult TestCluster::AskAt(NodeId node, Query query) {
+  return AnswerOf<QueryResult>(
+      [&](auto done) { engine(node).router()->Ask(std::move(query), std::move(done)); });
 }
 
 absl::Status TestCluster::Enqueue(const std::string& queue, const std::string& body) {
@@ -259,18 +290,13 @@ int64_t TestCluster::JobsIn(const std::string& queue) {
   Await([&] {
     const NodeId leader = LeaderOf(ShardOf(queue));
     if (leader == NodeId()) return false;
-    absl::Notification done;
-    engine(leader).router()->Ask(QueueQuery{queue}, [&](QueryResult result) {
-      if (result.status.ok()) {
-        jobs = 0;
-        for (const QueueRecord& record : result.queues) {
-          for (const uint64_t count : record.counts) jobs += static_cast<int64_t>(count);
-        }
-      }
-      done.Notify();
-    });
-    done.WaitForNotification();
-    return jobs >= 0;
+    const QueryResult result = AskAt(leader, QueueQuery{queue});
+    if (!result.status.ok()) return false;
+    jobs = 0;
+    for (const QueueRecord& record : result.queues) {
+      for (const uint64_t count : record.counts) jobs += static_cast<int64_t>(count);
+    }
+    return true;
   });
   return jobs;
 }

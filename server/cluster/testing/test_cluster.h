@@ -86,6 +86,14 @@ class TestCluster {
   // Jobs in all states but deleted; -1 if there was no answer.
   int64_t JobsIn(const std::string& queue);
 
+  // --- Commands and queries of a client of that node, wherever the shard leads. Waits for the
+  // answer. From any thread, while the node runs.
+  ExecuteResult EnqueueAt(NodeId node, const std::string& queue, const std::string& body);
+  ExecuteResult ReserveAt(NodeId node, const std::vector<std::string>& queues, absl::Duration wait,
+                          uint32_t max = 1);
+  ExecuteResult DeleteAt(NodeId node, const Grant& grant);
+  QueryResult AskAt(NodeId node, Query query);
+
  private:
   struct Node {
     NodeId id;
@@ -106,7 +114,6 @@ class TestCluster {
   void Drop(Node* node);
   // Runs `task` on the shard's loop and waits for its end.
   void OnLoop(NodeId node, ShardId shard, absl::AnyInvocable<void() &&> task);
-  ExecuteResult EnqueueAt(NodeId node, const std::string& queue, const std::string& body);
 
   Options options_;
   std::string path_;

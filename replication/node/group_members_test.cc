@@ -1,0 +1,106 @@
+// Replicas that come and go, and what groups once stood still on when they did (each found by the
+// simulator; the seeds are in the commits).
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "replication/node/testing/group_cluster.h"
+
+namespace holdfast {
+namespace {
+
+using raft::ConfigStep;
+
+constexpr int64_t kSecond = 1'000'000;
+constexpr int64_t kHour = 3600 * kSecond;
+
+void Change(TestReplica* leader, ConfigStep::Kind kind, ReplicaId replica) {
+  raft::ConfigChange change;
+  change.steps.push_back({.kind = kind, .replica = replica});
+  leader->OnLoop(
+      [&] { EXPECT_EQ(leader->group().ProposeConfigChange(change), raft::ProposeResult::kOk); });
+}
+
+// A state from before its receiver joined was sent again and again, and its pin prolonged.
+TEST(Joining, AStateFromBeforeIsNotKeptWhenANewerOneIsThere) {
+  GroupCluster::Options options{.nodes = 1};
+  options.group.keep_bytes = 0;
+  options.group.tail_bytes_max = 0;
+  GroupCluster cluster(options);
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  ASSERT_TRUE(leader.Propose("a").ok());
+  cluster.RunFor(kSecond);
+  leader.OnLoop([&] { leader.machine().Flush(); });
+  cluster.RunFor(kSecond);
+  TestReplica& added = cluster.AddNode();
+  added.Start({});
+  Change(&leader, ConfigStep::Kind::kAddLearner, added.id());
+  cluster.RunFor(5 * kSecond);
+  EXPECT_TRUE(added.machine().state().commands.empty()) << "the flushed state does not name it";
+  leader.OnLoop([&] { leader.machine().Flush(); });
+  EXPECT_TRUE(cluster.Await([&] { return !added.machine().state().commands.empty(); }));
+}
+
+// Without ticks the leader that it had heard of counted as present for ever.
+TEST(Joining, AReplicaWithoutAConfigurationVotesWhenItsLeaderIsGone) {
+  GroupCluster cluster({.nodes = 1});
+  cluster.Start();
+  TestReplica& first = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  TestReplica& second = cluster.AddNode();
+  second.Start({});
+  Change(&first, ConfigStep::Kind::kAddVoter, second.id());
+  ASSERT_TRUE(cluster.Await([&] { return second.view().leader == first.id(); }));
+  ASSERT_TRUE(second.group().GetStatus()->configuration.voters.empty());
+  first.Crash();
+  first.Start({first.id()});
+  EXPECT_TRUE(cluster.Await([&] { return first.machine().leading(); }));
+}
+
+// Being alone it did not tick, and being a candidate it did not ask again.
+TEST(Leaving, ACandidateThatBecomesTheOnlyVoterAsksAgain) {
+  GroupCluster cluster({.nodes = 2});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  TestReplica& other = cluster.node(&leader == &cluster.node(0) ? 1 : 0);
+  cluster.RunFor(kSecond);
+  const LogIndex last = other.store().Describe(ShardId()).last;
+  Change(&leader, ConfigStep::Kind::kRemove, leader.id());
+  // It has the change and does not know that it is agreed on.
+  ASSERT_TRUE(cluster.Await([&] { return other.store().Describe(ShardId()).last > last; }));
+  cluster.Isolate(other);
+  ASSERT_EQ(other.group().GetStatus()->configuration.voters.size(), 2u);
+  ASSERT_TRUE(cluster.Await(
+      [&] { return other.group().GetStatus()->soft_state.role == raft::Role::kPreCandidate; }));
+  cluster.Heal();
+  EXPECT_TRUE(cluster.Await([&] { return other.machine().leading(); }));
+}
+
+// What is passed on names a third replica as its sender, and carries the clock of who passed it on.
+TEST(PassedOn, AMessageDoesNotTellTheClockOfWhoItNames) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  for (const raft::MessageType type :
+       {raft::MessageType::kReadIndex, raft::MessageType::kTransferLeader}) {
+    leader.OnLoop([&] {
+      for (size_t i = 0; i < cluster.size(); ++i) {
+        if (cluster.node(i).id() == leader.id()) continue;
+        PeerMessage message;
+        message.message.type = type;
+        message.message.from = cluster.node(i).id();
+        message.message.to = leader.id();
+        message.wall_micros = leader.executor().WallMicros() + kHour;
+        leader.Receive(std::move(message), nullptr);
+      }
+      EXPECT_NEAR(static_cast<double>(leader.group().WallMicros()),
+                  static_cast<double>(leader.executor().WallMicros()), 10'000);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
