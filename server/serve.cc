@@ -22,6 +22,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "base/version.h"
+#include "replication/node/group.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -100,6 +101,7 @@ NodeEngine::Options EngineOptions(const ServeConfig& config, const Identity& ide
   options.incarnation = identity.incarnation;
   options.cluster_id = identity.cluster_id;
   options.shards = identity.shards;
+  options.initial_voters = {ReplicaOf(identity.node, identity.disk)};
   const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
   options.loops = config.loops != 0 ? config.loops : std::min(cores, 8u);
   options.payload_size_bytes_max =
