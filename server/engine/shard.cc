@@ -376,6 +376,7 @@ void Shard::OnApplied(Applier::Applied applied) {
       Answer(std::move(slots[i]), std::move(result));
       payload = end;
     }
+    DeliverCold();
   }
   Wake();
   RunBarriers();
@@ -427,15 +428,28 @@ void Shard::ReturnUndelivered(const Outcome& outcome) {
 }
 
 void Shard::Deliver(ExecuteResult result, ExecuteDone done) {
+  const bool complete =
+      std::all_of(result.payloads.begin(), result.payloads.end(),
+                  [](const PayloadRef& payload) { return payload.owner != nullptr; });
+  if (complete) return std::move(done)(std::move(result));
+  cold_answers_.push_back({std::move(result), std::move(done)});
+}
+
+// One read for all answers of an entry: jobs that are handed out together lie together.
+void Shard::DeliverCold() {
+  if (cold_answers_.empty()) return;
+  std::vector<ColdAnswer> answers = std::exchange(cold_answers_, {});
   ColdPayloads cold;
-  for (size_t i = 0; i < result.outcome.grants.size(); ++i) {
-    PayloadRef& payload = result.payloads[i];
-    if (payload.owner == nullptr) cold.Add(result.outcome.grants[i].job, &payload);
+  for (ColdAnswer& answer : answers) {
+    for (size_t i = 0; i < answer.result.payloads.size(); ++i) {
+      PayloadRef& payload = answer.result.payloads[i];
+      if (payload.owner == nullptr) cold.Add(answer.result.outcome.grants[i].job, &payload);
+    }
   }
-  if (cold.queries.empty()) return std::move(done)(std::move(result));
-  ReadCold(std::move(cold), [result = std::move(result),
-                             done = std::move(done)](const absl::Status& status) mutable {
-    std::move(done)(status.ok() ? std::move(result) : Refusal(status));
+  ReadCold(std::move(cold), [answers = std::move(answers)](const absl::Status& status) mutable {
+    for (ColdAnswer& answer : answers) {
+      std::move(answer.done)(status.ok() ? std::move(answer.result) : Refusal(status));
+    }
   });
 }
 

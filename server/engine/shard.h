@@ -176,8 +176,9 @@ class Shard final : public StateMachine {
   // `result.payloads`: empty where they are in the store.
   void Answer(Proposer::Slot slot, ExecuteResult result);
   void AnswerReserve(WaiterPtr waiter, ExecuteResult result);
-  // Reads the payloads that are missing and calls `done`.
+  // Calls `done`, or has DeliverCold read the payloads that are missing and call it.
   void Deliver(ExecuteResult result, ExecuteDone done);
+  void DeliverCold();
   // Payloads that are in the store, and where they are wanted.
   struct ColdPayloads {
     std::vector<PayloadQuery> queries;
@@ -248,6 +249,11 @@ class Shard final : public StateMachine {
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
   uint64_t accounted_bytes_ = 0;
+  struct ColdAnswer {
+    ExecuteResult result;
+    ExecuteDone done;
+  };
+  std::vector<ColdAnswer> cold_answers_;  // of the entry that is being answered
   // What waits until an index is applied.
   std::multimap<LogIndex, absl::AnyInvocable<void(const absl::Status&) &&>> barriers_;
 };
