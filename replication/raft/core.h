@@ -43,7 +43,9 @@
 //     LogReader::Snapshot can stand for what was cut.
 // 11. A replica that has been removed is kept running until another one leads by a configuration
 //     without it: the others learn that its removal is committed later than it does, and until
-//     then they need its vote. (So a leader is best removed after it has handed over.)
+//     then they need its vote. (So a leader is best removed after it has handed over.) One change
+//     does not replace all voters: those who are new have no configuration until a leader tells
+//     them what is committed, and cannot begin an election if it ends before.
 //
 // With Options::write_mode kTogether the caller instead handles each Ready wholly (write, send,
 // apply) before the next one, and calls Advance() in place of Step-to-itself, OnWritten, OnApplied.

@@ -125,7 +125,7 @@ void PeerLoop::OnForward(NodeId, ShardId shard, std::shared_ptr<const std::strin
   parts_.shards.at(shard).forwards->Handle(
       std::move(request),
       [reply = std::move(reply)](std::shared_ptr<const std::string> answer) mutable {
-        return reply.Answer(std::move(answer));
+        reply.Answer(std::move(answer));
       });
 }
 

@@ -78,7 +78,6 @@ class RelayTest : public ::testing::Test {
       there_.OnLoop([&] {
         server_->Handle(request.bytes, [replies](std::shared_ptr<const std::string> reply) {
           replies->push_back(std::move(reply));
-          return true;
         });
       });
     }
@@ -299,13 +298,52 @@ TEST_F(RelayTest, StoppingAnswersEverything) {
 
 // --- The other side.
 
-TEST_F(RelayTest, WhatIsGrantedToAReplyThatCannotBeSentIsGivenBack) {
-  there_.Enqueue("mail", "x");
-  here_.Reserve("mail", absl::ZeroDuration());
-  const Wire::Request request = OneRequest();
-  there_.OnLoop([&] { server_->Handle(request.bytes, [](auto) { return false; }); });
+// The first answer was lost, its lease ended, and another has the job: the repeated request must
+// not be told that it has it.
+TEST_F(RelayTest, ARepeatedReserveIsNotGivenWhatItLostMeanwhile) {
+  JobSpec spec;
+  spec.lease = LogDuration::Seconds(1);
+  there_.Enqueue("mail", "x", spec);
+  const auto reserve = here_.Reserve("mail", absl::ZeroDuration());
+  std::vector<Wire::Request> sent;
+  sent.push_back(OneRequest());
+  Execute(sent);
+  there_.events().RunFor(2 * kSecond);
+  const auto other = there_.Reserve("mail", absl::ZeroDuration());
   there_.events().RunUntilIdle();
-  EXPECT_EQ(Ready(there_), 1u);
+  ASSERT_EQ(other->payloads.size(), 1u);
+  Deliver(std::move(sent[0]), Forwarder::Result::kUnknown);
+  here_.events().RunFor(kSecond / 10);
+  Carry();
+  EXPECT_EQ(reserve->outcome.code, OutcomeCode::kNothingReady);
+}
+
+TEST_F(RelayTest, ARepeatedReserveOfAJobThatIsGoneFindsNothing) {
+  there_.Enqueued(there_.Enqueue("mail", "x"));
+  const auto reserve = here_.Reserve("mail", absl::ZeroDuration());
+  std::vector<Wire::Request> sent;
+  sent.push_back(OneRequest());
+  Execute(sent);
+  there_.Execute(PurgeQueueCommand{.queue = "mail", .states = 0xf});
+  there_.events().RunUntilIdle();
+  Deliver(std::move(sent[0]), Forwarder::Result::kUnknown);
+  here_.events().RunFor(kSecond / 10);
+  Carry();
+  EXPECT_EQ(reserve->outcome.code, OutcomeCode::kNothingReady);
+  EXPECT_TRUE(there_.fatal().empty());
+}
+
+TEST_F(RelayTest, AReplyIsBoundedAndTheRestIsGivenBack) {
+  server_ = std::make_unique<ForwardServer>(ForwardServer::Options{.reply_bytes_max = 100},
+                                            &there_.loop(), &there_.shard());
+  for (int i = 0; i < 5; ++i) there_.Enqueue("mail", std::string(60, 'x'));
+  ReserveRequest request;
+  request.queues = {"mail"};
+  request.max = 5;
+  const auto reserve = here_.Reserve(std::move(request));
+  Carry();
+  EXPECT_EQ(reserve->payloads.size(), 1u);
+  EXPECT_EQ(Ready(there_), 4u);
 }
 
 TEST_F(RelayTest, ARequestThatCannotBeReadIsRefusedAndNotLogged) {

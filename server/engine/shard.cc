@@ -34,6 +34,24 @@ ExecuteResult NothingReady(LogIndex as_of = LogIndex()) {
   return result;
 }
 
+// Drops the grants that are not to be kept, and their payloads.
+template <class Keep>
+void KeepGrants(ExecuteResult* result, const Keep& keep) {
+  std::vector<Grant>& grants = result->outcome.grants;
+  size_t kept = 0;
+  for (size_t i = 0; i < grants.size(); ++i) {
+    if (!keep(grants[i], result->payloads[i])) continue;
+    if (kept != i) {
+      grants[kept] = std::move(grants[i]);
+      result->payloads[kept] = std::move(result->payloads[i]);
+    }
+    ++kept;
+  }
+  grants.resize(kept);
+  result->payloads.resize(kept);
+  if (kept == 0) result->outcome.code = OutcomeCode::kNothingReady;
+}
+
 }  // namespace
 
 Shard::Shard(const Options& options, Parts parts)
@@ -443,14 +461,28 @@ void Shard::DeliverCold() {
   for (ColdAnswer& answer : answers) {
     for (size_t i = 0; i < answer.result.payloads.size(); ++i) {
       PayloadRef& payload = answer.result.payloads[i];
-      if (payload.owner == nullptr) cold.Add(answer.result.outcome.grants[i].job, &payload);
+      const Outcome& outcome = answer.result.outcome;
+      if (payload.owner == nullptr) cold.Add(outcome.grants[i].job, &payload, outcome.replayed);
     }
   }
   ReadCold(std::move(cold), [answers = std::move(answers)](const absl::Status& status) mutable {
     for (ColdAnswer& answer : answers) {
+      if (answer.result.outcome.replayed) DropGone(&answer.result);
       std::move(answer.done)(status.ok() ? std::move(answer.result) : Refusal(status));
     }
   });
+}
+
+void Shard::DropEnded(ExecuteResult* result) const {
+  KeepGrants(result, [this](const Grant& grant, const PayloadRef&) {
+    const Job* const job = machine_->FindHotJob(grant.job.id);
+    return job == nullptr || (job->state == JobState::kReserved && job->token == grant.job.token);
+  });
+}
+
+void Shard::DropGone(ExecuteResult* result) {
+  KeepGrants(result,
+             [](const Grant&, const PayloadRef& payload) { return payload.owner != nullptr; });
 }
 
 void Shard::ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done) {

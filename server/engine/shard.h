@@ -176,6 +176,10 @@ class Shard final : public StateMachine {
   // `result.payloads`: empty where they are in the store.
   void Answer(Proposer::Slot slot, ExecuteResult result);
   void AnswerReserve(WaiterPtr waiter, ExecuteResult result);
+  // Of the grants of a repeated request: those whose leases are known to have ended, and those
+  // whose jobs were found to be gone, without a payload.
+  void DropEnded(ExecuteResult* result) const;
+  static void DropGone(ExecuteResult* result);
   // Calls `done`, or has DeliverCold read the payloads that are missing and call it.
   void Deliver(ExecuteResult result, ExecuteDone done);
   void DeliverCold();
@@ -184,8 +188,8 @@ class Shard final : public StateMachine {
     std::vector<PayloadQuery> queries;
     std::vector<PayloadRef*> places;
 
-    void Add(const Job& job, PayloadRef* place) {
-      queries.push_back({job.id, job.payload_size_bytes, job.payload_digest});
+    void Add(const Job& job, PayloadRef* place, bool may_be_gone = false) {
+      queries.push_back({job.id, job.payload_size_bytes, job.payload_digest, may_be_gone});
       places.push_back(place);
     }
   };

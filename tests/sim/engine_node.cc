@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "replication/raft/configuration.h"
 #include "replication/raft/testing/describe.h"
+#include "server/engine/forward/forward_server.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/overlay/flush_batch.h"
 #include "server/engine/router.h"
@@ -26,6 +27,8 @@ constexpr int64_t kEpochMicros = 1'700'000'000'000'000;
 constexpr SimTime kHealedWriteMax{500};
 constexpr SimTime kReadMax{2'000};
 constexpr SimTime kChunkMax{4'000};
+// How long an answer to a command that was passed on is waited for.
+constexpr SimTime kStreamPatience(2'000'000);
 constexpr SimTime kFlushEveryMin{20'000};
 constexpr SimTime kFlushEveryMax{400'000};
 constexpr uint64_t kChunkBytes = 4096;
@@ -154,8 +157,13 @@ struct EngineNode::Run {
         machine(node, &shard),
         group(group_options, &loop, node->store_.get(), node, &machine),
         log(node, &group),
-        router({{&loop, &shard}}, &holders, Admission::Limits(), Info(node)) {
+        // A client that asks a node without a way to the leader is to ask another soon.
+        relay({.shard = ShardId(), .self = node->replica_, .wait_micros = 400'000},
+              {.executor = &loop, .shard = &shard, .forwarder = node}),
+        forward_server(ForwardServer::Options(), &loop, &shard),
+        router({{&loop, &relay}}, &holders, Admission::Limits(), Info(node)) {
     shard.AttachLog(&log);
+    shard.AttachClient(&relay);
     router.SetServing(true);
   }
 
@@ -176,7 +184,20 @@ struct EngineNode::Run {
   WatchedMachine machine;
   Group group;
   WatchedLog log;
+  Relay relay;
+  ForwardServer forward_server;
   Router router;
+};
+
+// A command that was passed on. As over a stream: it arrives once or not at all, and so does its
+// reply; when one of them is lost the stream breaks.
+struct EngineNode::Forwarding {
+  ReplicaId to;
+  uint64_t to_incarnation = 0;
+  uint64_t from_incarnation = 0;
+  std::shared_ptr<const std::string> request;
+  Forwarder::Done done;
+  bool arrived = false;
 };
 
 // A state on its way to another replica.
@@ -368,7 +389,7 @@ SimTime EngineNode::DrawWrite() {
   return span;
 }
 
-void EngineNode::Write(LogWrite write, Done done) {
+void EngineNode::Write(LogWrite write, GroupShell::Done done) {
   writes_.push_back({.write = std::move(write), .done = std::move(done)});
   disk_free_ = std::max(disk_free_, around_.timeline->now() + DrawWrite());
   Later(disk_free_ - around_.timeline->now(), [this] { WriteNext(); });
@@ -414,7 +435,7 @@ void EngineNode::Put(const LogWrite& write) {
   }
 }
 
-void EngineNode::Resume(Done done) {
+void EngineNode::Resume(GroupShell::Done done) {
   // In its place among the writes: those before it fail.
   Write(LogWrite(), std::move(done));
   writes_.back().resumes = true;
@@ -521,6 +542,50 @@ void EngineNode::Send(PeerMessage message) {
   if (sent || !random_.Chance(1, 4)) return;
   Later(Draw(SimTime(5'000)),
         [this, peer] { OnLoop([this, peer] { run_->group.ReportUnreachable(peer); }); });
+}
+
+void EngineNode::OnView(const GroupView& view) { run_->relay.OnLeader(view.leader); }
+
+void EngineNode::Forward(ReplicaId to, ShardId, std::shared_ptr<const std::string> request,
+                         Forwarder::Done done) {
+  const auto forwarding = std::make_shared<Forwarding>();
+  forwarding->to = to;
+  forwarding->from_incarnation = incarnation_;
+  forwarding->request = std::move(request);
+  forwarding->done = std::move(done);
+  EngineNode* const peer = around_.host->NodeOf(to);
+  if (peer == nullptr || !peer->up() || random_.Chance(1, 50)) {
+    return Later(Draw(SimTime(1'000)),
+                 [this, forwarding] { EndForwarding(forwarding, Result::kNotSent, nullptr); });
+  }
+  forwarding->to_incarnation = peer->incarnation_;
+  around_.network->Send(slot_, peer->slot(), SimTime(0), [this, peer, forwarding] {
+    const bool same = peer->up() && peer->incarnation_ == forwarding->to_incarnation;
+    if (!same || std::exchange(forwarding->arrived, true)) return;
+    peer->OnLoop([this, forwarding] { Execute(forwarding); });
+  });
+  Later(kStreamPatience,
+        [this, forwarding] { EndForwarding(forwarding, Result::kUnknown, nullptr); });
+}
+
+// On the loop of the node that was asked.
+void EngineNode::Execute(const std::shared_ptr<Forwarding>& forwarding) {
+  EngineNode* const peer = around_.host->NodeOf(forwarding->to);
+  if (peer == nullptr || !peer->up()) return;
+  peer->run_->forward_server.Handle(
+      forwarding->request, [this, peer, forwarding](std::shared_ptr<const std::string> reply) {
+        peer->around_.network->Send(peer->slot_, slot_, SimTime(0),
+                                    [this, forwarding, reply = std::move(reply)] {
+                                      EndForwarding(forwarding, Result::kReplied, reply);
+                                    });
+      });
+}
+
+void EngineNode::EndForwarding(const std::shared_ptr<Forwarding>& forwarding, Result result,
+                               std::shared_ptr<const std::string> reply) {
+  if (!up() || incarnation_ != forwarding->from_incarnation || forwarding->done == nullptr) return;
+  OnLoop([done = std::make_shared<Forwarder::Done>(std::exchange(forwarding->done, nullptr)),
+          result, reply = std::move(reply)] { std::move (*done)(result, reply); });
 }
 
 void EngineNode::SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) {

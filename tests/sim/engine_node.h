@@ -29,6 +29,7 @@
 #include "replication/node/state_machine.h"
 #include "replication/raft/types.h"
 #include "server/engine/engine.h"
+#include "server/engine/relay.h"
 #include "server/engine/shard.h"
 #include "storage/faulty/faulty_state_store.h"
 #include "storage/memory_log/memory_log_store.h"
@@ -64,7 +65,7 @@ struct EngineSurroundings {
   uint64_t seed;
 };
 
-class EngineNode final : public GroupShell {
+class EngineNode final : public GroupShell, private Forwarder {
  public:
   EngineNode(Slot slot, DiskId disk, const EngineSurroundings& around);
   ~EngineNode() override;
@@ -103,12 +104,12 @@ class EngineNode final : public GroupShell {
   const raft::HardState& hard_state() const { return hard_state_; }
 
   // --- GroupShell.
-  void Write(LogWrite write, Done done) override;
-  void Resume(Done done) override;
+  void Write(LogWrite write, GroupShell::Done done) override;
+  void Resume(GroupShell::Done done) override;
   void Read(LogIndex begin, LogIndex end, uint64_t bytes_max, ReadDone done) override;
   void Send(PeerMessage message) override;
   void SendSnapshot(PeerMessage message, std::shared_ptr<const PinnedState> state) override;
-  void OnView(const GroupView&) override {}
+  void OnView(const GroupView& view) override;
   void OnFatal(const absl::Status& status) override;
 
  private:
@@ -117,11 +118,19 @@ class EngineNode final : public GroupShell {
   class WatchedLog;
   struct QueuedWrite {
     LogWrite write;
-    Done done;
+    GroupShell::Done done;
     bool resumes = false;  // it is none, but the end of a failure
   };
   struct Sending;
   struct Piece;
+  struct Forwarding;
+
+  // --- Forwarder.
+  void Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std::string> request,
+               Forwarder::Done done) override;
+  void Execute(const std::shared_ptr<Forwarding>& forwarding);
+  void EndForwarding(const std::shared_ptr<Forwarding>& forwarding, Result result,
+                     std::shared_ptr<const std::string> reply);
 
   // On the world's time, unless the process ends before.
   void Later(SimTime span, std::function<void()> what);

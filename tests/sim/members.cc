@@ -100,9 +100,11 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration, con
   using enum ConfigChange::Transition;
   change.transition = random.Chance(1, 2) ? kAuto : random.Chance(1, 2) ? kImplicit : kExplicit;
   const std::vector<ReplicaId> voters = VotersAfter(configuration, change.steps);
-  if (change.steps.empty() || voters.empty() || !MajorityOf(voters, choice.gone)) {
-    return std::nullopt;
-  }
+  // Somebody stays who knows the configuration: replicas that are new to the group cannot begin.
+  const bool some_stay = std::any_of(voters.begin(), voters.end(), [&](ReplicaId voter) {
+    return Contains(configuration.voters, voter);
+  });
+  if (change.steps.empty() || !some_stay || !MajorityOf(voters, choice.gone)) return std::nullopt;
   return change;
 }
 

@@ -67,9 +67,8 @@ void ForwardServer::Answer(ExecuteResult result, Reply reply) {
     grants.resize(i);
     result.payloads.resize(i);
   }
-  if (!std::move(reply)(std::make_shared<const std::string>(EncodeForwardReply(result)))) {
-    GiveBack(grants);
-  }
+  // If it is lost, who asked asks again under the same identity, and is given the same jobs.
+  std::move(reply)(std::make_shared<const std::string>(EncodeForwardReply(result)));
 }
 
 void ForwardServer::GiveBack(const std::vector<Grant>& grants) {

@@ -1,7 +1,7 @@
 // Executes the commands that other nodes pass on to the shard that leads here, and answers them.
 //
 // It executes only while the shard leads, and never passes on further: who asked looks for the
-// leader. What is granted to a reply that cannot be sent is given back.
+// leader.
 //
 // Thread-safety: loop-bound with its shard, which outlives it; a reply is sent from any thread.
 
@@ -26,8 +26,7 @@ class ForwardServer {
     // Of the payloads in one reply, besides the first: what is granted beyond is given back.
     size_t reply_bytes_max = 32 << 20;
   };
-  // False: it will certainly not arrive.
-  using Reply = absl::AnyInvocable<bool(std::shared_ptr<const std::string>) &&>;
+  using Reply = absl::AnyInvocable<void(std::shared_ptr<const std::string>) &&>;
 
   ForwardServer(const Options& options, Executor* loop, Shard* shard)
       : options_(options), loop_(loop), shard_(shard) {}

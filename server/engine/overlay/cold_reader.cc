@@ -278,7 +278,9 @@ absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapsh
       snapshot, Table::kPayload, shard, ids, [&](size_t i, std::optional<std::string_view> value) {
         if (!error.ok()) return;
         const PayloadQuery& query = queries[i];
-        if (!value.has_value()) {
+        if (!value.has_value() && query.may_be_gone) {
+          return;
+        } else if (!value.has_value()) {
           error = PayloadError(query.job, "there is none");
         } else if (value->size() != query.size_bytes) {
           error = PayloadError(query.job, "has " + std::to_string(value->size()) + " bytes, not " +

@@ -54,9 +54,10 @@ struct PayloadQuery {
   JobId job;
   uint32_t size_bytes = 0;
   uint64_t digest = 0;
+  bool may_be_gone = false;  // with its job: then it is returned without an owner
 };
 // The payloads, in order, each with an owner of its own. DataLoss, naming the job, if one is
-// absent or is not what its job's record says.
+// absent and must not be, or is not what its job's record says.
 absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapshot, ShardId shard,
                                                      absl::Span<const PayloadQuery> queries);
 
