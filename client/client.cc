@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 
@@ -10,11 +12,20 @@ namespace holdfast {
 namespace {
 
 constexpr absl::Duration kPauseMin = absl::Milliseconds(50);
-constexpr absl::Duration kPauseMax = absl::Seconds(2);
+constexpr absl::Duration kPauseMax = absl::Milliseconds(400);
+constexpr int kReconnectMillisMin = 50;
+constexpr int kReconnectMillisMax = 1000;
+constexpr int kConnectMillisMax = 2000;
 
 bool MayTryAgain(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return true;
   return absl::IsResourceExhausted(status) && DetailsOf(status).retry_after > absl::ZeroDuration();
+}
+
+// gRPC's name of some nodes: it connects to the first that answers, and to the next when that one
+// goes. Several must be IPv4 addresses: gRPC resolves only one name in a channel.
+std::string TargetOf(const std::string& endpoints) {
+  return absl::StrContains(endpoints, ',') ? absl::StrCat("ipv4:", endpoints) : endpoints;
 }
 
 }  // namespace
@@ -28,9 +39,13 @@ Client::Client(const Options& options) : options_(options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.message_bytes_max);
   arguments.SetMaxSendMessageSize(options.message_bytes_max);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  stub_ = v1::Holdfast::NewStub(
-      grpc::CreateCustomChannel(options.endpoint, grpc::InsecureChannelCredentials(), arguments));
+  // A node that starts, or the next one, is found at once.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMillisMin);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMillisMax);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillisMax);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectMillisMin);
+  stub_ = v1::Holdfast::NewStub(grpc::CreateCustomChannel(
+      TargetOf(options.endpoint), grpc::InsecureChannelCredentials(), arguments));
 }
 
 absl::Status Client::Retry(absl::Time deadline,

@@ -37,7 +37,9 @@ std::string MakeRequestId();
 class Client {
  public:
   struct Options {
-    std::string endpoint = "127.0.0.1:7400";  // HOST:PORT
+    // HOST:PORT; or several IPv4 ADDRESS:PORT with commas, nodes of one cluster that stand in for
+    // each other: the first that answers is used until it does not.
+    std::string endpoint = "127.0.0.1:7400";
     // Until a call's answer, all retries included; a Reserve's wait is added to it.
     absl::Duration timeout = absl::Seconds(15);
     // Sent bodies and received jobs are bounded by the server.

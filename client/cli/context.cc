@@ -5,7 +5,9 @@
 namespace holdfast {
 
 void CliContext::AddFlags(CLI::App* app) {
-  app->add_option("--endpoint", endpoint_, "HOST:PORT of a node")
+  app->add_option(
+         "--endpoint", endpoint_,
+         "HOST:PORT of a node; several ADDRESS:PORT, with commas, stand in for one another")
       ->envname("HOLDFAST_ENDPOINT")
       ->capture_default_str();
   app->add_option("--format", format_, "text, or json for programs")

@@ -20,9 +20,14 @@ Configuration Core::Impl::ApplyConfigChange(const ConfigChange& change) {
 void Core::Impl::SwitchTo(const Configuration& configuration) {
   tracker_.Reconfigure(configuration, log_.last());
   Trace(Options::LogLevel::kInfo, options_.id, " switched to another configuration");
-  if (role_ != Role::kLeader) return;
   const Peer* self = tracker_.Find(options_.id);
-  if (self == nullptr || self->progress.learner) {
+  const bool votes = self != nullptr && !self->progress.learner;
+  if (role_ != Role::kLeader) {
+    // Elected after all, by votes that are under way, it would lead for good and refuse everything.
+    if (!votes && role_ != Role::kFollower) BecomeFollower(term_, ReplicaId());
+    return;
+  }
+  if (!votes) {
     if (options_.step_down_on_removal) BecomeFollower(term_, ReplicaId());
     return;
   }

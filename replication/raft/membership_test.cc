@@ -309,6 +309,30 @@ TEST(Membership, CommitThatARemovedReplicaTellsCountsOnlyForTheSameEntry) {
   }
 }
 
+// It once won by votes that were under way, and led for good as no member: it refused all that was
+// proposed, and its heartbeats kept the others from electing one of them.
+TEST(Membership, CandidateThatLearnsOfItsRemovalIsElectedNoMore) {
+  for (const Kind kind : {Kind::kRemove, Kind::kAddLearner}) {
+    LoneCore lone({1, 2, 3, 4, 5}, {1});
+    lone.Step(AppendFrom(2, 1, At(1, 1), {ConfigEntry(1, 2, OneStep(kind, 1))}, 1));
+    lone.Settle();
+    lone.core().Campaign();
+    lone.Settle();
+    ASSERT_EQ(lone.core().role(), Role::kCandidate);
+    const uint64_t term = lone.core().term().value();
+    Message refusal = VoteResponseFrom(2, term);
+    refusal.reject = true;
+    refusal.log_term = Term(1);
+    refusal.commit = LogIndex(2);
+    lone.Step(refusal);
+    lone.Settle();
+    EXPECT_EQ(lone.core().role(), Role::kFollower);
+    for (const uint64_t id : {3, 4, 5}) lone.Step(VoteResponseFrom(id, term));
+    lone.Settle();
+    EXPECT_EQ(lone.core().role(), Role::kFollower);
+  }
+}
+
 TEST(Membership, TransferThatFailedDoesNotKeepTheConfigurationJoint) {
   LoneCore lone({1, 2, 3});
   lone.Lead();

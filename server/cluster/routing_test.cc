@@ -129,6 +129,25 @@ TEST_F(RoutingTest, ACrashOfALeaderIsNoErrorAndNothingIsLostOrDoneTwice) {
   EXPECT_EQ(found, expected);
 }
 
+// A node that starts again tells the others that what its clients held is nobody's any more.
+TEST_F(RoutingTest, JobsHeldThroughANodeComeBackWhenItStartsAgain) {
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(cluster_.EnqueueAt(kNodes[0], Queue(i), Queue(i)).status.ok());
+    ReserveRequest request;
+    request.queues = {Queue(i)};
+    request.holder =
+        cluster_.engine(kNodes[2]).router()->OpenHolder([](const Machine::EndedLease&) {});
+    const ExecuteResult got = cluster_.ReserveAt(kNodes[2], std::move(request));
+    ASSERT_EQ(got.outcome.grants.size(), 1u) << got.status;
+  }
+  cluster_.Crash(kNodes[2]);
+  cluster_.Start(kNodes[2]);
+  for (int i = 0; i < 4; ++i) {
+    const ExecuteResult again = cluster_.ReserveAt(kNodes[0], {Queue(i)}, absl::Seconds(20));
+    ASSERT_EQ(again.outcome.grants.size(), 1u) << again.status;
+  }
+}
+
 // A planned change: the leader stops in order, and its own clients are answered.
 TEST_F(RoutingTest, AnOrderlyStopOfALeaderAnswersItsClients) {
   std::vector<std::thread> clients;

@@ -67,9 +67,12 @@ struct ReserveRequest {
 // Names a reserve that has not been answered yet. 0: none.
 using ReserveId = StrongInt<struct ReserveIdTag, uint64_t>;
 
+// `stale`, in each query: answered from this node's replica as it is, whoever leads.
+
 // A job by its id.
 struct JobQuery {
   JobId job;
+  bool stale = false;
 };
 // The jobs of one queue in one state, in their set's order, after `after` (exclusive).
 // Default-constructed `after`: from the first.
@@ -80,15 +83,18 @@ struct JobListQuery {
   uint32_t limit = 1;  // [1, 1000]
   // Stop before the payloads together exceed this; at least one job is returned. 0: no payloads.
   uint64_t payload_bytes_max = 0;
+  bool stale = false;
 };
 struct QueueQuery {
   std::string queue;
+  bool stale = false;
 };
 // Queues over all shards in byte order of their names, after `after` (exclusive).
 struct QueueListQuery {
   std::string after;
   std::string prefix;
   uint32_t limit = 100;  // [1, 1000]
+  bool stale = false;
 };
 using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery>;
 
@@ -147,7 +153,7 @@ class Engine {
   // cancel reached it first. Unknown ids are ignored.
   virtual void CancelReserve(ReserveId id) = 0;
 
-  // Linearizable.
+  // Linearizable, unless the query may be stale.
   virtual void Ask(Query query, QueryDone done) = 0;
 
   // A holder for one connection or stream. `ended` is called, on an engine thread, for each of

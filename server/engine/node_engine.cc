@@ -6,8 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "server/codec/command_codec.h"
 
 namespace holdfast {
+namespace {
+
+constexpr int64_t kAnnounceAgainMicros = 1'000'000;
+
+}  // namespace
 
 NodeEngine::NodeEngine(const Options& options, LogStore* log, StateStore* state, OnFatal on_fatal)
     : options_(options),
@@ -196,7 +202,23 @@ void NodeEngine::RecoverShard(uint32_t shard) {
   const absl::StatusOr<AppliedState> applied = shards_[shard]->Restore();
   if (!applied.ok()) return Fatal(applied.status());
   const absl::Status status = groups_[shard]->group()->Start(*applied);
-  if (!status.ok()) Fatal(status);
+  if (!status.ok()) return Fatal(status);
+  if (options_.incarnation > 1 && peers_ != nullptr) AnnounceStart(shard);
+}
+
+// Whoever leads each shard has to know that what this node held before it started is nobody's.
+// (Where it leads itself the shard sees to it.)
+void NodeEngine::AnnounceStart(uint32_t shard) {
+  Submission submission;
+  submission.command = EncodeCommand(
+      {.request = {},
+       .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
+  submission.done = [this, shard](const ExecuteResult& result) {
+    if (result.status.ok()) return;
+    LoopOf(shard)->RunAt(LoopOf(shard)->MonotonicMicros() + kAnnounceAgainMicros,
+                         [this, shard] { AnnounceStart(shard); });
+  };
+  relays_[shard]->Submit(std::move(submission));
 }
 
 void NodeEngine::Drain() {

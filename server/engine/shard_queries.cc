@@ -65,6 +65,12 @@ void Shard::RunBarriers() {
 
 void Shard::Ask(Query query, QueryDone done) {
   CHECK(parts_.executor->IsCurrent());
+  if (std::visit([](const auto& asked) { return asked.stale; }, query)) {
+    if (applier_ == nullptr || installing_) {
+      return std::move(done)(Failure(absl::UnavailableError("the shard is starting")));
+    }
+    return std::visit([&](const auto& asked) { AnswerQuery(asked, std::move(done)); }, query);
+  }
   AfterBarrier(
       [this, query = std::move(query), done = std::move(done)](const absl::Status& status) mutable {
         if (!status.ok()) return std::move(done)(Failure(status));

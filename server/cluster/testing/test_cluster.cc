@@ -261,6 +261,11 @@ ExecuteResult TestCluster::ReserveAt(NodeId node, const std::vector<std::string>
       [&](auto done) { engine(node).router()->Reserve(std::move(request), std::move(done)); });
 }
 
+ExecuteResult TestCluster::ReserveAt(NodeId node, ReserveRequest request) {
+  return AnswerOf<ExecuteResult>(
+      [&](auto done) { engine(node).router()->Reserve(std::move(request), std::move(done)); });
+}
+
 ExecuteResult TestCluster::DeleteAt(NodeId node, const Grant& grant) {
   DeleteCommand command;
   command.leases.push_back({grant.job.id, grant.job.token});

@@ -91,6 +91,7 @@ class TestCluster {
   ExecuteResult EnqueueAt(NodeId node, const std::string& queue, const std::string& body);
   ExecuteResult ReserveAt(NodeId node, const std::vector<std::string>& queues, absl::Duration wait,
                           uint32_t max = 1);
+  ExecuteResult ReserveAt(NodeId node, ReserveRequest request);
   ExecuteResult DeleteAt(NodeId node, const Grant& grant);
   QueryResult AskAt(NodeId node, Query query);
 

@@ -33,12 +33,13 @@ std::optional<Failure> QueryFailure(const QueryResult& result) {
 Violation ToQuery(const v1::PeekRequest& request, Query* out) {
   if (Violation violation = CheckView(request.view())) return violation;
   if (request.target_case() == v1::PeekRequest::kJobId) {
-    out->emplace<JobQuery>().job = JobId(request.job_id());
+    out->emplace<JobQuery>() = {.job = JobId(request.job_id()), .stale = request.stale()};
     return CheckJobId("job_id", request.job_id());
   }
   if (request.target_case() == v1::PeekRequest::kNext) {
     auto& query = out->emplace<JobListQuery>();
     query.queue = request.next().queue();
+    query.stale = request.stale();
     query.payload_bytes_max = request.view() == v1::JOB_VIEW_BASIC ? 0 : 1;
     if (auto violation = CheckQueueName("next.queue", query.queue)) return violation;
     return CheckState("next.state", request.next().state(), &query.state);
@@ -52,6 +53,7 @@ Violation ToQuery(const v1::ListJobsRequest& request, JobListQuery* out) {
   if (Violation violation = CheckPageSize(request.page_size(), &out->limit)) return violation;
   if (Violation violation = CheckView(request.view())) return violation;
   out->queue = request.queue();
+  out->stale = request.stale();
   out->payload_bytes_max = request.view() == v1::JOB_VIEW_FULL ? kPagePayloadBytesMax : 0;
   return ParseJobPageToken(request.page_token(), request.queue(), out->state, &out->after);
 }
@@ -116,7 +118,8 @@ grpc::ServerUnaryReactor* HoldfastService::GetQueue(Context* context,
   if (const Violation violation = CheckQueueName("name", request->name())) {
     return Refuse(reactor, *violation);
   }
-  environment_.engine->Ask(QueueQuery{request->name()}, [reactor, response](QueryResult result) {
+  const QueueQuery query = {.queue = request->name(), .stale = request->stale()};
+  environment_.engine->Ask(query, [reactor, response](QueryResult result) {
     if (const auto failure = QueryFailure(result)) {
       reactor->Finish(failure->ToGrpc());
     } else if (result.queues.empty()) {
@@ -135,6 +138,7 @@ grpc::ServerUnaryReactor* HoldfastService::ListQueues(Context* context,
   auto* reactor = context->DefaultReactor();
   QueueListQuery query;
   query.prefix = request->prefix();
+  query.stale = request->stale();
   Violation violation = CheckAtMost("prefix", request->prefix().size(), kQueueNameBytesMax);
   if (violation == nullptr) violation = CheckPageSize(request->page_size(), &query.limit);
   if (violation == nullptr) {
