@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -42,8 +41,7 @@ void LoopThread::Post(Task task) {
 
 void LoopThread::RunAt(int64_t at_micros, Task task) {
   CHECK(IsCurrent());
-  timers_.push_back({at_micros, timers_made_++, std::move(task)});
-  std::push_heap(timers_.begin(), timers_.end(), Later);
+  timers_.Add(at_micros, std::move(task));
 }
 
 bool LoopThread::IsCurrent() const { return current_loop == this; }
@@ -68,22 +66,12 @@ bool LoopThread::TakeTasks(std::vector<Task>* tasks) {
       wake_.Wait(&mutex_);
       continue;
     }
-    const int64_t ahead = timers_.front().at_micros - MonotonicMicros();
+    const int64_t ahead = timers_.next_micros() - MonotonicMicros();
     if (ahead <= 0 || wake_.WaitWithTimeout(&mutex_, absl::Microseconds(ahead))) break;
   }
   waiting_ = false;
   tasks->swap(tasks_);
   return !tasks->empty() || !stopping_;
-}
-
-void LoopThread::RunDueTimers() {
-  const int64_t now = MonotonicMicros();
-  while (!timers_.empty() && timers_.front().at_micros <= now) {
-    std::pop_heap(timers_.begin(), timers_.end(), Later);
-    Task task = std::move(timers_.back().task);
-    timers_.pop_back();
-    std::move(task)();
-  }
 }
 
 void LoopThread::Run() {
@@ -92,7 +80,7 @@ void LoopThread::Run() {
   while (TakeTasks(&tasks)) {
     for (Task& task : tasks) std::move(task)();
     tasks.clear();
-    RunDueTimers();
+    timers_.RunDue(MonotonicMicros());
   }
 }
 

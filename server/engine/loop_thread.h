@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/executor.h"
+#include "base/timer_heap.h"
 
 namespace holdfast {
 
@@ -34,16 +35,7 @@ class LoopThread final : public Executor {
   int64_t WallMicros() const override;
 
  private:
-  struct Timer {
-    int64_t at_micros;
-    uint64_t order;
-    Task task;
-  };
-  static bool Later(const Timer& a, const Timer& b) {
-    return a.at_micros != b.at_micros ? a.at_micros > b.at_micros : a.order > b.order;
-  }
   void Run();
-  void RunDueTimers();
   // Waits for tasks, the next timer or the stop; false when it is time to end.
   bool TakeTasks(std::vector<Task>* tasks);
 
@@ -54,8 +46,7 @@ class LoopThread final : public Executor {
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
 
   // The loop's own.
-  std::vector<Timer> timers_;  // a heap by Later
-  uint64_t timers_made_ = 0;
+  TimerHeap timers_;
 
   std::thread thread_;  // last: starts when the rest is made
 };
