@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -25,6 +26,7 @@
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
+#include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/frontend/grpc/grpc_server.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/posix_file_system.h"
@@ -47,6 +49,7 @@ class StopReasons {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, &signals, nullptr), 0);
     signal(SIGPIPE, SIG_IGN);
     signals_ = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -69,10 +72,16 @@ class StopReasons {
     const uint64_t one = 1;
     CHECK_EQ(write(failed_, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
   }
-  // OK: asked to stop.
-  absl::Status Wait() {
+  // OK: asked to stop. Meanwhile `on_drain` is called for each SIGUSR1.
+  absl::Status Wait(const std::function<void()>& on_drain) {
     pollfd fds[] = {{signals_, POLLIN, 0}, {failed_, POLLIN, 0}};
-    while (poll(fds, 2, -1) < 0) {
+    for (;;) {
+      if (poll(fds, 2, -1) < 0) continue;
+      if (fds[1].revents != 0) break;
+      signalfd_siginfo signal = {};
+      CHECK_EQ(read(signals_, &signal, sizeof(signal)), static_cast<ssize_t>(sizeof(signal)));
+      if (signal.ssi_signo != SIGUSR1) break;
+      on_drain();
     }
     absl::MutexLock lock(&mutex_);
     return failure_;
@@ -124,6 +133,7 @@ struct Node {
   std::unique_ptr<StateStore> state;
   std::unique_ptr<NodeEngine> engine;
   std::unique_ptr<GrpcServer> grpc;
+  std::unique_ptr<BeanstalkServer> beanstalk;  // may be nullptr
 };
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
@@ -147,7 +157,17 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
                   ? "always"
                   : absl::StrCat("interval:", absl::ToInt64Milliseconds(config.sync_interval));
   ASSIGN_OR_RETURN(node->grpc, GrpcServer::Start(grpc, node->engine->router()));
-  return node->data->WritePorts(nlohmann::json({{"grpc", node->grpc->address()}}).dump() + "\n");
+  nlohmann::json ports = {{"grpc", node->grpc->address()}};
+  if (!config.listen_beanstalk.empty()) {
+    BeanstalkServerOptions beanstalk;
+    beanstalk.listen = config.listen_beanstalk;
+    beanstalk.job_bytes_max = config.body_bytes_max;
+    // Half of the cores parse and answer, as many again are busy with the shards.
+    beanstalk.loops = std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u);
+    ASSIGN_OR_RETURN(node->beanstalk, BeanstalkServer::Start(beanstalk, node->engine->router()));
+    ports["beanstalk"] = node->beanstalk->address();
+  }
+  return node->data->WritePorts(ports.dump() + "\n");
 }
 
 void LogStarted(const ServeConfig& config, const Node& node) {
@@ -155,6 +175,9 @@ void LogStarted(const ServeConfig& config, const Node& node) {
   spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, start {}", kVersion,
                node.grpc->address(), identity.node.value(), identity.shards, config.data_dir,
                identity.incarnation);
+  if (node.beanstalk != nullptr) {
+    spdlog::info("serves the beanstalkd protocol on {}", node.beanstalk->address());
+  }
   if (config.sync_interval != absl::ZeroDuration()) {
     spdlog::warn("--sync interval: a crash may lose what was acknowledged in the last {} ms",
                  absl::ToInt64Milliseconds(config.sync_interval));
@@ -176,7 +199,11 @@ int Serve(const ServeConfig& config) {
     _exit(1);
   }
   LogStarted(config, node);
-  const absl::Status failure = reasons.Wait();
+  const absl::Status failure = reasons.Wait([&node] {
+    if (node.beanstalk == nullptr) return;
+    spdlog::info("asked to drain: beanstalkd clients get DRAINING for every put");
+    node.beanstalk->Drain();
+  });
   if (!failure.ok()) {
     node.grpc->Stop(absl::Now() + kFailWithin);
     spdlog::critical("holdfast ends: {}", failure.ToString());
@@ -186,6 +213,7 @@ int Serve(const ServeConfig& config) {
   spdlog::info("stopping");
   const absl::Time deadline = absl::Now() + kStopWithin;
   node.engine->Drain();
+  if (node.beanstalk != nullptr) node.beanstalk->Stop();
   node.grpc->Stop(deadline - absl::Seconds(2));
   node.engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
   spdlog::info("stopped");

@@ -88,7 +88,9 @@ struct QueueListQuery {
   std::string prefix;
   uint32_t limit = 100;  // [1, 1000]
 };
-using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery>;
+// Counts over all shards.
+struct TotalsQuery {};
+using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery>;
 
 struct JobView {
   Job job;
@@ -102,7 +104,8 @@ struct QueryResult {
   std::vector<QueueRecord> queues;
   bool more = false;  // lists: there are more after the last one
   SetKey last;        // job lists: pass as `after` for the next page
-  LogTime now;        // the shard's log time at the answer
+  Machine::Totals totals;
+  LogTime now;  // the shard's log time at the answer
 };
 using QueryDone = absl::AnyInvocable<void(QueryResult) &&>;
 

@@ -37,9 +37,13 @@ Stream::~Stream() {
 void Stream::Start() { loop_->Watch(fd_, this); }
 
 void Stream::Write(std::string_view bytes) {
-  if (closed()) return;
-  output_.append(bytes);
+  if (!closed()) Output()->append(bytes);
+}
+
+std::string* Stream::Output() {
+  CHECK(!closed());
   loop_->AtTurnEnd(this);
+  return &output_;
 }
 
 void Stream::Resume() {

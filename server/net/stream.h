@@ -50,6 +50,8 @@ class Stream final : private EventLoop::Watcher {
 
   // To be sent at the end of the turn. Nothing happens once it is closed.
   void Write(std::string_view bytes);
+  // The same by appending to the result, before control returns to the loop. REQUIRES: !closed().
+  std::string* Output();
   // Bytes written and not sent yet.
   size_t unsent() const { return output_.size() - sent_; }
   // Offers what was not taken, and more, at the end of the turn.
