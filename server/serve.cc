@@ -28,6 +28,7 @@
 #include "server/engine/node_engine.h"
 #include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/frontend/grpc/grpc_server.h"
+#include "server/net/listener.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/posix_file_system.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
@@ -160,11 +161,11 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   nlohmann::json ports = {{"grpc", node->grpc->address()}};
   if (!config.listen_beanstalk.empty()) {
     BeanstalkServerOptions beanstalk;
-    beanstalk.listen = config.listen_beanstalk;
     beanstalk.job_bytes_max = config.body_bytes_max;
     // Half of the cores parse and answer, as many again are busy with the shards.
     beanstalk.loops = std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u);
-    ASSIGN_OR_RETURN(node->beanstalk, BeanstalkServer::Start(beanstalk, node->engine->router()));
+    ASSIGN_OR_RETURN(const int fd, ListenOn(config.listen_beanstalk));
+    node->beanstalk = std::make_unique<BeanstalkServer>(beanstalk, fd, node->engine->router());
     ports["beanstalk"] = node->beanstalk->address();
   }
   return node->data->WritePorts(ports.dump() + "\n");

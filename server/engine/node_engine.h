@@ -31,10 +31,10 @@
 #include "server/engine/engine.h"
 #include "server/engine/flusher.h"
 #include "server/engine/holder_registry.h"
-#include "server/engine/loop_thread.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
 #include "server/engine/snapshot/snapshot_pins.h"
+#include "server/net/event_loop.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
 
@@ -81,6 +81,8 @@ class NodeEngine {
   void Stop(Flusher::LastFlush last);
 
   Router* router() { return router_.get(); }
+  // The loop of shard 0, on which others may live as long as the engine runs.
+  EventLoop* first_loop() { return loops_.front().get(); }
 
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
@@ -105,8 +107,8 @@ class NodeEngine {
   HolderRegistry holders_;
   SnapshotPins pins_;
   std::unique_ptr<LogWriter> log_writer_;
-  std::vector<std::unique_ptr<LoopThread>> readers_;
-  std::vector<std::unique_ptr<LoopThread>> loops_;
+  std::vector<std::unique_ptr<EventLoop>> readers_;
+  std::vector<std::unique_ptr<EventLoop>> loops_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<GroupHost>> groups_;
   std::unique_ptr<Router> router_;

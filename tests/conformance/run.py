@@ -2,6 +2,8 @@
 
     run.py FOLDER beanstalkd                 Debian's beanstalkd
     run.py FOLDER holdfast PATH [FLAG...]    `holdfast serve` at PATH, with further flags
+    run.py FOLDER dropin PATH [FLAG...]      `holdfast beanstalkd` at PATH; {folder} in a flag is
+                                             an empty folder of its own
 
 Prints each conversation's name and result; exit status 0 if all were held.
 """
@@ -68,9 +70,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def beanstalkd(folder):
+def beanstalkd(program, flags, folder):
     port = free_port()
-    command = ["/usr/bin/beanstalkd", "-l", "127.0.0.1", "-p", str(port), "-z", str(BODY_BYTES_MAX)]
+    command = [*program, "-l", "127.0.0.1", "-p", str(port), "-z", str(BODY_BYTES_MAX),
+               *(flag.replace("{folder}", folder) for flag in flags)]
     return Server(command, lambda: ("127.0.0.1", port), folder)
 
 
@@ -100,8 +103,12 @@ def main(folder, kind, *rest):
     files = sorted(pathlib.Path(folder).glob("*.txt"))
     for file in files:
         with tempfile.TemporaryDirectory() as scratch:
-            server = (beanstalkd(scratch) if kind == "beanstalkd"
-                      else holdfast(rest[0], rest[1:], scratch))
+            if kind == "beanstalkd":
+                server = beanstalkd(["/usr/bin/beanstalkd"], rest, scratch)
+            elif kind == "dropin":
+                server = beanstalkd([rest[0], "beanstalkd"], rest[1:], scratch)
+            else:
+                server = holdfast(rest[0], rest[1:], scratch)
             with server:
                 try:
                     steps = conversation.parse(file.read_text(), tags)

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/frontend/beanstalk/node_view.h"
 #include "server/frontend/beanstalk/session.h"
@@ -22,37 +21,38 @@
 namespace holdfast {
 
 struct BeanstalkServerOptions {
-  std::string listen = "127.0.0.1:11300";  // HOST:PORT or unix:PATH
-  uint32_t job_bytes_max = 65535;          // a larger body is JOB_TOO_BIG
-  uint32_t loops = 1;                      // threads for connections, [1, 64]
+  uint32_t job_bytes_max = 65535;  // a larger body is JOB_TOO_BIG
+  uint32_t loops = 1;              // own threads for connections, [1, 64]
+  // Connections live here instead. It runs until Stop has returned.
+  EventLoop* loop = nullptr;
+  // What stats tells as binlog-max-size.
+  uint64_t binlog_bytes_max = 10'485'760;
 };
 
 class BeanstalkServer {
  public:
-  // Listens and serves. `engine` answers until Stop has returned. What it answers later is
-  // dropped, but the server must outlive that too.
-  // Errors: UNAVAILABLE, INVALID_ARGUMENT: it cannot listen there, and why.
-  static absl::StatusOr<std::unique_ptr<BeanstalkServer>> Start(
-      const BeanstalkServerOptions& options, Engine* engine);
+  // Serves on a listening socket (ListenOn), which it takes over. `engine` answers until Stop has
+  // returned. What it answers later is dropped, but the server must outlive that too.
+  BeanstalkServer(const BeanstalkServerOptions& options, int listening_fd, Engine* engine);
   // Stops if that was not done.
   ~BeanstalkServer();
 
-  // Where it listens, in the form of the option.
+  // Where it listens, in the form of ListenOn.
   const std::string& address() const { return address_; }
   // Every put is refused from now on.
   void Drain() { node_.draining = true; }
-  // Accepts no more, closes all connections, which gives their jobs back, and ends the threads.
+  // Accepts no more, closes all connections, which gives their jobs back, and ends its threads.
   void Stop();
 
  private:
   // A loop and the connections on it.
   struct Lane {
-    explicit Lane(const std::string& name) : loop(name) {}
-    EventLoop loop;
+    std::unique_ptr<EventLoop> own;  // nullptr: another's
+    EventLoop* loop = nullptr;
     absl::flat_hash_map<beanstalk::Session*, std::shared_ptr<beanstalk::Session>> sessions;
   };
 
-  BeanstalkServer(const BeanstalkServerOptions& options, Engine* engine, int fd);
+  void AddLane(EventLoop* loop, std::unique_ptr<EventLoop> own);
   void Accept(int fd);
   void Begin(Lane* lane, int fd);
 

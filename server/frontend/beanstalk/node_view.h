@@ -40,15 +40,17 @@ struct ProcessFacts {
 };
 
 struct NodeView {
-  NodeView(Engine* for_engine, uint32_t job_bytes_max)
+  NodeView(Engine* for_engine, uint32_t job_bytes_max, uint64_t binlog_bytes_max)
       : engine(for_engine),
         shards(for_engine->Info().shards),
         job_bytes_max(job_bytes_max),
+        binlog_bytes_max(binlog_bytes_max),
         facts(ProcessFacts::Read()) {}
 
   Engine* const engine;
   const uint32_t shards;
   const uint32_t job_bytes_max;
+  const uint64_t binlog_bytes_max;  // there is no binlog; told only
   const ProcessFacts facts;
   std::atomic<bool> draining{false};  // every put is refused
   Counters counters;

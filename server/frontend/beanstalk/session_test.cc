@@ -68,11 +68,10 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest() {
     BeanstalkServerOptions options;
-    options.listen = "127.0.0.1:0";
     options.loops = 2;
-    auto server = BeanstalkServer::Start(options, &engine_);
-    CHECK(server.ok());
-    server_ = *std::move(server);
+    const absl::StatusOr<int> listening = ListenOn("127.0.0.1:0");
+    CHECK(listening.ok());
+    server_ = std::make_unique<BeanstalkServer>(options, *listening, &engine_);
     client_ = std::make_unique<Client>(server_->address());
   }
   // Answers every command so.

@@ -15,8 +15,6 @@ namespace holdfast::beanstalk {
 namespace {
 
 constexpr std::string_view kStateNames[] = {"ready", "delayed", "reserved", "buried"};
-// There is no binlog; what beanstalkd says without one.
-constexpr uint64_t kBinlogSizeMax = 10'485'760;
 
 uint64_t Seconds(LogDuration duration) {
   return static_cast<uint64_t>(std::max<int64_t>(duration.micros(), 0)) / 1'000'000;
@@ -141,7 +139,7 @@ std::string StatsNode(const NodeView& node, const Machine::Totals& totals, uint6
   yaml.Number("binlog-current-index", 0);
   yaml.Number("binlog-records-migrated", 0);
   yaml.Number("binlog-records-written", 0);
-  yaml.Number("binlog-max-size", kBinlogSizeMax);
+  yaml.Number("binlog-max-size", node.binlog_bytes_max);
   yaml.Word("draining", node.draining ? "true" : "false");
   yaml.Word("id", node.facts.id);
   yaml.Quoted("hostname", node.facts.hostname);
