@@ -1,5 +1,5 @@
 // Where loop-bound objects run: an ordered queue of tasks and timers on one thread, and the
-// clocks that go with it. The daemon's is a thread (server/engine/loop_thread.h); the
+// clocks that go with it. The daemon's is a thread (server/net/event_loop.h); the
 // simulator's is a heap of events under simulated time.
 
 #ifndef HOLDFAST_BASE_EXECUTOR_H_

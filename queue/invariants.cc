@@ -87,14 +87,17 @@ void Machine::Impl::CheckInvariants() const {
   size_t with_deadline = 0;
   size_t with_hot_jobs = 0;
   uint64_t hash = 0;
+  uint64_t urgent = 0;
   queues_.ForEach([&](const QueueState& queue) {
     CheckQueue(queue);
+    urgent += queue.record.urgent;
     for (int state = 0; state < kJobStates; ++state) jobs[state] += queue.record.counts[state];
     with_deadline += queue.record.deadline != LogTime::Never() ? 1 : 0;
     with_hot_jobs += queue.hot_jobs > 0 ? 1 : 0;
     hash += queue.record_hash;
   });
   for (int state = 0; state < kJobStates; ++state) CHECK_EQ(jobs[state], jobs_by_state_[state]);
+  CHECK_EQ(urgent, urgent_jobs_);
   CHECK_EQ(with_deadline, deadlines_.size());
   CHECK_EQ(with_hot_jobs, ring_.size());
   CHECK_EQ(hash, queue_hash_);

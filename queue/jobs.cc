@@ -1,6 +1,8 @@
 // A job's moves between the ordered sets, and what follows from each: counts, hashes, deadlines,
 // wake-ups, change notes.
 
+#include <utility>
+
 #include "base/check.h"
 #include "base/mutant.h"
 #include "queue/machine_impl.h"
@@ -116,7 +118,10 @@ void Machine::Impl::Unlink(QueueState* queue, JobNode* node) {
   --record.counts[state];
   --jobs_by_state_[state];
   record.hash_by_state[state] -= HashOf(job);
-  if (IsUrgent(job)) --record.urgent;
+  if (IsUrgent(job)) {
+    --record.urgent;
+    --urgent_jobs_;
+  }
   if (places.expires != LogTime::Never()) {
     queue->Set(SetKind::kTtl).Remove(SetKey{places.expires.micros(), job.id.value()});
     --record.ttl_count;
@@ -138,7 +143,10 @@ void Machine::Impl::Link(QueueState* queue, JobNode* node) {
   ++record.counts[state];
   ++jobs_by_state_[state];
   record.hash_by_state[state] += HashOf(job);
-  if (IsUrgent(job)) ++record.urgent;
+  if (IsUrgent(job)) {
+    ++record.urgent;
+    ++urgent_jobs_;
+  }
   if (places.expires != LogTime::Never()) {
     queue->Set(SetKind::kTtl).Add(SetKey{places.expires.micros(), job.id.value()});
     ++record.ttl_count;
@@ -243,6 +251,7 @@ void Machine::Impl::EndLease(QueueState* queue, JobNode* node) {
   ++job.timeouts;
   ++job.failures;
   ++queue->record.total_timeouts;
+  ++timeouts_;
   Retry(queue, node);
 }
 
@@ -292,7 +301,7 @@ void Machine::Impl::Bequeath(QueueState* queue, JobState state) {
   record.total_deleted += set.total();
   record.counts[index] = 0;
   record.hash_by_state[index] = 0;
-  if (state == JobState::kReady) record.urgent = 0;
+  if (state == JobState::kReady) urgent_jobs_ -= std::exchange(record.urgent, 0);
   graves_[ref].jobs = std::exchange(set, PagedSet());
   grave_changes_.Mark(ref);
   ++record.epochs[index];

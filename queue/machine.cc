@@ -87,6 +87,7 @@ Outcome Machine::Impl::Apply(const Command& command, LogTime now) {
 
 void Machine::Impl::Restore(const QueueRecord& record) {
   QueueState* queue = queues_.Insert(record);
+  urgent_jobs_ += record.urgent;
   for (int state = 0; state < kJobStates; ++state) {
     jobs_by_state_[state] += record.counts[state];
     if (record.counts[state] == 0) continue;
@@ -202,6 +203,9 @@ Machine::Totals Machine::Impl::totals() const {
   for (int state = 0; state < kJobStates; ++state) {
     totals.jobs_by_state[state] = jobs_by_state_[state];
   }
+  totals.urgent_jobs = urgent_jobs_;
+  totals.enqueued = globals_.next_sequence - 1;
+  totals.timeouts = timeouts_;
   totals.queues = queues_.size();
   totals.hot_jobs = jobs_.size();
   totals.garbage_jobs = garbage_jobs_;
@@ -212,6 +216,21 @@ Machine::Totals Machine::Impl::totals() const {
 }
 
 // --- The interface.
+
+Machine::Totals& Machine::Totals::operator+=(const Totals& other) {
+  for (int state = 0; state < kJobStates; ++state)
+    jobs_by_state[state] += other.jobs_by_state[state];
+  urgent_jobs += other.urgent_jobs;
+  enqueued += other.enqueued;
+  timeouts += other.timeouts;
+  queues += other.queues;
+  hot_jobs += other.hot_jobs;
+  garbage_jobs += other.garbage_jobs;
+  holders += other.holders;
+  requests += other.requests;
+  sessions += other.sessions;
+  return *this;
+}
 
 Machine::Machine(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
 Machine::~Machine() = default;

@@ -242,6 +242,8 @@ class Machine::Impl {
   absl::btree_map<SetRef, Grave> graves_;
   uint64_t garbage_jobs_ = 0;  // members of the graves of the four states
   uint64_t jobs_by_state_[kJobStates] = {};
+  uint64_t urgent_jobs_ = 0;  // the sum over the queues
+  uint64_t timeouts_ = 0;
 
   // Undrained.
   std::vector<JobChange> job_changes_;

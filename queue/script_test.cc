@@ -201,7 +201,8 @@ class Runner {
     for (int state = 0; state < kJobStates; ++state) {
       out << StateText(static_cast<JobState>(state)) << "=" << totals.jobs_by_state[state] << " ";
     }
-    out << "queues=" << totals.queues << " garbage=" << totals.garbage_jobs
+    out << "urgent=" << totals.urgent_jobs << " enqueued=" << totals.enqueued
+        << " queues=" << totals.queues << " garbage=" << totals.garbage_jobs
         << " requests=" << totals.requests << " sessions=" << totals.sessions
         << (machine.HasGarbage() ? " has garbage" : "") << "\n";
     return out.str();

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -26,7 +27,9 @@
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
+#include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/frontend/grpc/grpc_server.h"
+#include "server/net/listener.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/posix_file_system.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
@@ -48,6 +51,7 @@ class StopReasons {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, &signals, nullptr), 0);
     signal(SIGPIPE, SIG_IGN);
     signals_ = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -70,10 +74,16 @@ class StopReasons {
     const uint64_t one = 1;
     CHECK_EQ(write(failed_, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
   }
-  // OK: asked to stop.
-  absl::Status Wait() {
+  // OK: asked to stop. Meanwhile `on_drain` is called for each SIGUSR1.
+  absl::Status Wait(const std::function<void()>& on_drain) {
     pollfd fds[] = {{signals_, POLLIN, 0}, {failed_, POLLIN, 0}};
-    while (poll(fds, 2, -1) < 0) {
+    for (;;) {
+      if (poll(fds, 2, -1) < 0) continue;
+      if (fds[1].revents != 0) break;
+      signalfd_siginfo signal = {};
+      CHECK_EQ(read(signals_, &signal, sizeof(signal)), static_cast<ssize_t>(sizeof(signal)));
+      if (signal.ssi_signo != SIGUSR1) break;
+      on_drain();
     }
     absl::MutexLock lock(&mutex_);
     return failure_;
@@ -126,6 +136,7 @@ struct Node {
   std::unique_ptr<StateStore> state;
   std::unique_ptr<NodeEngine> engine;
   std::unique_ptr<GrpcServer> grpc;
+  std::unique_ptr<BeanstalkServer> beanstalk;  // may be nullptr
 };
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
@@ -149,7 +160,17 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
                   ? "always"
                   : absl::StrCat("interval:", absl::ToInt64Milliseconds(config.sync_interval));
   ASSIGN_OR_RETURN(node->grpc, GrpcServer::Start(grpc, node->engine->router()));
-  return node->data->WritePorts(nlohmann::json({{"grpc", node->grpc->address()}}).dump() + "\n");
+  nlohmann::json ports = {{"grpc", node->grpc->address()}};
+  if (!config.listen_beanstalk.empty()) {
+    BeanstalkServerOptions beanstalk;
+    beanstalk.job_bytes_max = config.body_bytes_max;
+    // Half of the cores parse and answer, as many again are busy with the shards.
+    beanstalk.loops = std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u);
+    ASSIGN_OR_RETURN(const int fd, ListenOn(config.listen_beanstalk));
+    node->beanstalk = std::make_unique<BeanstalkServer>(beanstalk, fd, node->engine->router());
+    ports["beanstalk"] = node->beanstalk->address();
+  }
+  return node->data->WritePorts(ports.dump() + "\n");
 }
 
 void LogStarted(const ServeConfig& config, const Node& node) {
@@ -157,6 +178,9 @@ void LogStarted(const ServeConfig& config, const Node& node) {
   spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, start {}", kVersion,
                node.grpc->address(), identity.node.value(), identity.shards, config.data_dir,
                identity.incarnation);
+  if (node.beanstalk != nullptr) {
+    spdlog::info("serves the beanstalkd protocol on {}", node.beanstalk->address());
+  }
   if (config.sync_interval != absl::ZeroDuration()) {
     spdlog::warn("--sync interval: a crash may lose what was acknowledged in the last {} ms",
                  absl::ToInt64Milliseconds(config.sync_interval));
@@ -178,7 +202,11 @@ int Serve(const ServeConfig& config) {
     _exit(1);
   }
   LogStarted(config, node);
-  const absl::Status failure = reasons.Wait();
+  const absl::Status failure = reasons.Wait([&node] {
+    if (node.beanstalk == nullptr) return;
+    spdlog::info("asked to drain: beanstalkd clients get DRAINING for every put");
+    node.beanstalk->Drain();
+  });
   if (!failure.ok()) {
     node.grpc->Stop(absl::Now() + kFailWithin);
     spdlog::critical("holdfast ends: {}", failure.ToString());
@@ -188,6 +216,7 @@ int Serve(const ServeConfig& config) {
   spdlog::info("stopping");
   const absl::Time deadline = absl::Now() + kStopWithin;
   node.engine->Drain();
+  if (node.beanstalk != nullptr) node.beanstalk->Stop();
   node.grpc->Stop(deadline - absl::Seconds(2));
   node.engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
   spdlog::info("stopped");

@@ -23,6 +23,7 @@ void AddNamesOnly(CLI::App* app, CliContext* context) {
     });
   };
   add("serve", "Runs a node (holdfast serve --help)");
+  add("beanstalkd", "Stands in for beanstalkd, with its flags (holdfast beanstalkd -h)");
   add("bench", "Loads a server and prints rates (holdfast bench --help)");
 }
 

@@ -12,13 +12,19 @@
 namespace holdfast {
 
 LogWriter::LogWriter(LogStore* store, const Options& options, FatalHandler on_fatal)
-    : store_(store), options_(options), on_fatal_(std::move(on_fatal)), thread_([this] { Run(); }) {
+    : store_(store), options_(options), on_fatal_(std::move(on_fatal)) {
+  if (options.thread == Thread::kCallers) {
+    CHECK(options.sync_interval == absl::ZeroDuration());
+    return;
+  }
+  thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "log_writer");
 }
 
 LogWriter::~LogWriter() { Stop(); }
 
 void LogWriter::Push(Item item) {
+  if (options_.thread == Thread::kCallers) return WriteSome(absl::MakeSpan(&item, 1));
   absl::MutexLock lock(&mutex_);
   CHECK(!stopping_);
   items_.push_back(std::move(item));

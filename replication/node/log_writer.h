@@ -10,8 +10,8 @@
 //
 // Bounds: the caller bounds what is in flight (engine: Admission); one Write takes at most
 // Options::batch_bytes_max of payload, or one entry.
-// Thread-safety: all methods from any thread; `done` runs on the writer's thread and must not
-// block. Ownership: the store outlives the writer.
+// Thread-safety: all methods from any thread; `done` runs on the writer's thread (of kCallers: the
+// caller's) and must not block. Ownership: the store outlives the writer.
 
 #ifndef HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
 #define HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
@@ -36,7 +36,11 @@ namespace holdfast {
 
 class LogWriter {
  public:
+  enum class Thread : uint8_t { kOwn = 0, kCallers = 1 };
   struct Options {
+    // kCallers: a write is done and reported within the call that asks for it. For a store that
+    // never blocks or fails. REQUIRES: one thread calls Write and Resume, sync_interval is zero.
+    Thread thread = Thread::kOwn;
     // Zero: a write is reported when it is on stable storage. Else: as soon as the operating
     // system has it, and it is synced at most this much later (--sync interval:MS).
     absl::Duration sync_interval;
@@ -101,7 +105,7 @@ class LogWriter {
   absl::Time unsynced_since_ = absl::InfiniteFuture();
   bool sealed_ = true;
 
-  std::thread thread_;  // last: starts when the rest is made
+  std::thread thread_;  // of kOwn; last: starts when the rest is made
 };
 
 }  // namespace holdfast

@@ -291,6 +291,20 @@ TEST_F(LogWriterTest, EveryOtherErrorIsFinalAndToldOnce) {
   EXPECT_EQ(store_.writes().size(), 1u) << "nothing is written after it";
 }
 
+TEST_F(LogWriterTest, OnTheCallersThreadAWriteIsReportedWithinTheCall) {
+  LogWriter::Options options;
+  options.thread = LogWriter::Thread::kCallers;
+  Start(options);
+  Append(kA);
+  EXPECT_EQ(reports_.Await(0), (Strings{"A1 OK"}));
+  Append(kA);
+  writer_->Resume(kA, reports_.Next("resume"));
+  EXPECT_EQ(reports_.Await(0), (Strings{"A1 OK", "A2 OK", "resume OK"}));
+  EXPECT_EQ(store_.LastIndex(kA), LogIndex(2));
+  EXPECT_TRUE(writer_->SyncReported().ok());
+  writer_->Stop();
+}
+
 TEST_F(LogWriterTest, StopWritesWhatIsQueuedAndSeals) {
   Start({});
   store_.Hold();

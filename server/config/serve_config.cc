@@ -65,6 +65,15 @@ CLI::Validator HostAndPort() {
       "HOST:PORT");
 }
 
+CLI::Validator UnixPath() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const bool good = text.rfind("unix:", 0) == 0 && text.size() > 5;
+        return good ? "" : absl::StrCat("'", text, "' is not unix:PATH");
+      },
+      "unix:PATH");
+}
+
 }  // namespace
 
 absl::StatusOr<absl::Duration> ParseSync(const std::string& text) {
@@ -92,6 +101,9 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}));
   Add(app, "--listen", config.listen, "Address for gRPC; port 0 takes a free one")
       ->check(HostAndPort());
+  Add(app, "--listen-beanstalk", config.listen_beanstalk,
+      "Address for the beanstalkd protocol, or unix:PATH; not served if not given")
+      ->check(HostAndPort() | UnixPath());
   Add(app, "--shards", config.shards,
       "Number of shards, fixed at first start; 0: 16, or what the directory has")
       ->check(CLI::Range(0u, 4096u));

@@ -19,6 +19,7 @@ struct ServeConfig {
   std::string data_dir = "./holdfast-data";
   uint64_t node_id = 1;                      // [1, 2^63)
   std::string listen = "127.0.0.1:7400";     // port 0: any free one
+  std::string listen_beanstalk;              // HOST:PORT, unix:PATH; empty: not served
   uint32_t shards = 0;                       // 0: 16, or what the data directory has
   absl::Duration sync_interval;              // zero: always
   uint32_t body_bytes_max = 1 << 20;         // [1 KiB, 64 MiB]

@@ -23,6 +23,18 @@ TEST(ServeOptions, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(parsed.config->sync_interval, absl::ZeroDuration());
 }
 
+TEST(ServeOptions, TheBeanstalkdProtocolIsServedOnAPortOrASocket) {
+  EXPECT_EQ(Parse({}).config->listen_beanstalk, "");
+  for (const char* good : {"127.0.0.1:11300", "[::1]:0", "unix:/run/b.sock"}) {
+    const ParsedServe parsed = Parse({"--listen-beanstalk", good});
+    ASSERT_TRUE(parsed.config.has_value()) << good;
+    EXPECT_EQ(parsed.config->listen_beanstalk, good);
+  }
+  for (const char* bad : {"11300", "unix:", "127.0.0.1:65536"}) {
+    EXPECT_EQ(Parse({"--listen-beanstalk", bad}).exit_code, 2) << bad;
+  }
+}
+
 TEST(ServeOptions, FlagWinsOverEnvironmentAndEnvironmentOverFile) {
   const std::string file = std::string(std::getenv("TEST_TMPDIR")) + "/serve.conf";
   std::ofstream(file) << "listen = \"127.0.0.1:1\"\nshards = 3\nnode-id = 9\n";

@@ -96,7 +96,11 @@ struct QueueListQuery {
   uint32_t limit = 100;  // [1, 1000]
   bool stale = false;
 };
-using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery>;
+// Counts over all shards.
+struct TotalsQuery {
+  bool stale = false;
+};
+using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery>;
 
 struct JobView {
   Job job;
@@ -110,7 +114,8 @@ struct QueryResult {
   std::vector<QueueRecord> queues;
   bool more = false;  // lists: there are more after the last one
   SetKey last;        // job lists: pass as `after` for the next page
-  LogTime now;        // the shard's log time at the answer
+  Machine::Totals totals;
+  LogTime now;  // the shard's log time at the answer
 };
 using QueryDone = absl::AnyInvocable<void(QueryResult) &&>;
 

@@ -139,10 +139,10 @@ void NodeEngine::MakeThreads() {
   const auto fatal = [this](const absl::Status& status) { Fatal(status); };
   log_writer_ = std::make_unique<LogWriter>(log_, options_.log, fatal);
   for (uint32_t i = 0; i < options_.readers; ++i) {
-    readers_.push_back(std::make_unique<LoopThread>(absl::StrCat("reader/", i)));
+    readers_.push_back(std::make_unique<EventLoop>(absl::StrCat("reader/", i)));
   }
   for (uint32_t i = 0; i < std::min(options_.loops, options_.shards); ++i) {
-    loops_.push_back(std::make_unique<LoopThread>(absl::StrCat("loop/", i)));
+    loops_.push_back(std::make_unique<EventLoop>(absl::StrCat("loop/", i)));
   }
 }
 

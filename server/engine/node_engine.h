@@ -33,12 +33,12 @@
 #include "server/engine/forward/forward_server.h"
 #include "server/engine/holder_registry.h"
 #include "server/engine/leader_table.h"
-#include "server/engine/loop_thread.h"
 #include "server/engine/node_peers.h"
 #include "server/engine/relay.h"
 #include "server/engine/router.h"
 #include "server/engine/shard.h"
 #include "server/engine/snapshot/snapshot_pins.h"
+#include "server/net/event_loop.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
 
@@ -107,6 +107,8 @@ class NodeEngine final : private Forwarder {
   }
 
   Router* router() { return router_.get(); }
+  // The loop of shard 0, on which others may live as long as the engine runs.
+  EventLoop* first_loop() { return loops_.front().get(); }
 
  private:
   Shard::Options ShardOptions(uint32_t shard) const;
@@ -136,8 +138,8 @@ class NodeEngine final : private Forwarder {
   HolderRegistry holders_;
   SnapshotPins pins_;
   std::unique_ptr<LogWriter> log_writer_;
-  std::vector<std::unique_ptr<LoopThread>> readers_;
-  std::vector<std::unique_ptr<LoopThread>> loops_;
+  std::vector<std::unique_ptr<EventLoop>> readers_;
+  std::vector<std::unique_ptr<EventLoop>> loops_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<Relay>> relays_;
   std::vector<std::unique_ptr<ForwardServer>> forward_servers_;

@@ -289,15 +289,17 @@ void Router::Ask(Query query, QueryDone done) {
     shard = ShardOfQueue(list->queue);
   } else if (const auto* queue = std::get_if<QueueQuery>(&query)) {
     shard = ShardOfQueue(queue->queue);
+  } else if (const auto* queues = std::get_if<QueueListQuery>(&query)) {
+    return AskAllShards(query, queues->limit, std::move(done));
   } else {
-    return AskAllQueues(std::get<QueueListQuery>(query), std::move(done));
+    return AskAllShards(query, 0, std::move(done));
   }
   shards_[shard].loop->Post(
       [to = shards_[shard].relay->shard(), query = std::move(query),
        done = std::move(done)]() mutable { to->Ask(std::move(query), std::move(done)); });
 }
 
-void Router::AskAllQueues(const QueueListQuery& query, QueryDone done) {
+void Router::AskAllShards(const Query& query, uint32_t limit, QueryDone done) {
   struct Lists {
     absl::Mutex mutex;
     size_t left ABSL_GUARDED_BY(mutex) = 0;
@@ -311,13 +313,14 @@ void Router::AskAllQueues(const QueueListQuery& query, QueryDone done) {
     lists->left = shards_.size();
   }
   for (const RelayOnLoop& at : shards_) {
-    at.loop->Post([to = at.relay->shard(), query, lists] {
-      to->Ask(query, [lists, limit = query.limit](QueryResult part) {
+    at.loop->Post([to = at.relay->shard(), query, limit, lists] {
+      to->Ask(query, [lists, limit](QueryResult part) {
         absl::MutexLock lock(&lists->mutex);
         QueryResult& all = lists->result;
         all.status.Update(part.status);
         all.more |= part.more;
         all.now = std::max(all.now, part.now);
+        all.totals += part.totals;
         std::move(part.queues.begin(), part.queues.end(), std::back_inserter(all.queues));
         if (--lists->left > 0) return;
         std::sort(all.queues.begin(), all.queues.end(),

@@ -105,6 +105,33 @@ TEST_F(Routing, ListsTheQueuesOfAllShardsInOrderOfTheirNames) {
   EXPECT_EQ(listed, std::vector<std::string>(names.begin(), names.end()));
 }
 
+TEST_F(Routing, TotalsAreTheSumOverAllShards) {
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    Put(shard, 1023);
+    Put(shard, 1024);
+  }
+  node_.Await(node_.Reserve(node_.QueueIn(0), absl::ZeroDuration()));
+  const QueryResult& result = node_.Await(node_.Ask(TotalsQuery()));
+  ASSERT_TRUE(result.status.ok());
+  EXPECT_EQ(result.totals.enqueued, 2 * kShards);
+  EXPECT_EQ(result.totals.queues, kShards);
+  EXPECT_EQ(result.totals.jobs_by_state[static_cast<int>(JobState::kReady)], 2 * kShards - 1);
+  EXPECT_EQ(result.totals.jobs_by_state[static_cast<int>(JobState::kReserved)], 1u);
+  EXPECT_EQ(result.totals.urgent_jobs, kShards - 1);
+  EXPECT_EQ(result.totals.timeouts, 0u);
+  // A job without a lease of its own is leased for a minute.
+  node_.events().RunFor(61 * kSecond);
+  EXPECT_EQ(node_.Await(node_.Ask(TotalsQuery())).totals.timeouts, 1u);
+}
+
+TEST_F(Routing, AQuerysTimeGoesOnBetweenCommands) {
+  Put(0, 0);
+  const LogTime before = node_.Await(node_.Ask(QueueQuery{node_.QueueIn(0)})).now;
+  node_.events().RunFor(5 * kSecond);
+  const LogTime after = node_.Await(node_.Ask(QueueQuery{node_.QueueIn(0)})).now;
+  EXPECT_GE((after - before).micros(), 4 * kSecond);
+}
+
 TEST_F(Routing, RefusesEnqueuesOnlyWhileTheDiskIsFull) {
   const JobId job = Put(0, 0);
   node_.router().SetDiskFull(absl::ResourceExhaustedError("no space"));

@@ -34,9 +34,11 @@ SetKey After(SetKey key) {
 
 }  // namespace
 
-QueryResult Shard::ResultNow() const {
+// Log time goes on between entries.
+QueryResult Shard::ResultNow() {
   QueryResult result;
   result.now = machine_->now();
+  if (leading_) result.now = std::max(result.now, clock_.Now(Clocks()));
   return result;
 }
 
@@ -265,6 +267,12 @@ void Shard::AnswerQuery(const QueueListQuery& query, QueryDone done) {
     result.queues.resize(query.limit);
     result.more = true;
   }
+  std::move(done)(std::move(result));
+}
+
+void Shard::AnswerQuery(const TotalsQuery&, QueryDone done) {
+  QueryResult result = ResultNow();
+  result.totals = machine_->totals();
   std::move(done)(std::move(result));
 }
 

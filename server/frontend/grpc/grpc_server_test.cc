@@ -21,7 +21,7 @@
 #include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
 #include "server/codec/payload_codec.h"
-#include "server/frontend/grpc/fake_engine.h"
+#include "server/frontend/fake_engine.h"
 
 namespace holdfast {
 namespace {

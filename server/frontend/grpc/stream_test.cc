@@ -14,8 +14,8 @@
 #include "gtest/gtest.h"
 #include "proto/google/rpc/error_details.pb.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
+#include "server/frontend/fake_engine.h"
 #include "server/frontend/grpc/enqueue_stream.h"
-#include "server/frontend/grpc/fake_engine.h"
 #include "server/frontend/grpc/grpc_server.h"
 #include "server/frontend/grpc/work_stream.h"
 

@@ -1,4 +1,4 @@
-#include "server/frontend/grpc/fake_engine.h"
+#include "server/frontend/fake_engine.h"
 
 #include <memory>
 #include <string>

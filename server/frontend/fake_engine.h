@@ -4,8 +4,8 @@
 //
 // Thread-safety: thread-safe.
 
-#ifndef HOLDFAST_SERVER_FRONTEND_GRPC_FAKE_ENGINE_H_
-#define HOLDFAST_SERVER_FRONTEND_GRPC_FAKE_ENGINE_H_
+#ifndef HOLDFAST_SERVER_FRONTEND_FAKE_ENGINE_H_
+#define HOLDFAST_SERVER_FRONTEND_FAKE_ENGINE_H_
 
 #include <cstdint>
 #include <functional>
@@ -105,4 +105,4 @@ class FakeEngine final : public Engine {
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_SERVER_FRONTEND_GRPC_FAKE_ENGINE_H_
+#endif  // HOLDFAST_SERVER_FRONTEND_FAKE_ENGINE_H_

@@ -1,0 +1,182 @@
+// Session's reservations.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/check.h"
+#include "server/codec/payload_codec.h"
+#include "server/frontend/beanstalk/reply.h"
+#include "server/frontend/beanstalk/session.h"
+#include "server/frontend/outcome_table.h"
+
+namespace holdfast::beanstalk {
+namespace {
+
+// A worker with less than this left for a job is told so rather than left waiting.
+constexpr int64_t kSafetyMarginMicros = 1'000'000;
+// How soon a reserve that the engine could not take now is tried again.
+constexpr int64_t kRetryMicros = 100'000;
+
+}  // namespace
+
+// --- Waiting.
+//
+//   AskReserve ──job──▶ RESERVED
+//     ▲   │
+//     │   └─nothing─┬─ a lease is near its end ──▶ DEADLINE_SOON
+//     │             ├─ timeout, the peer is done ▶ TIMED_OUT
+//     └─────────────┴─ sooner than asked, or the engine cannot now: after a while
+
+void Session::Reserve(const Request& request, Place place) {
+  BecomeWorker();
+  const int64_t now = loop_->MonotonicMicros();
+  const bool timed = request.verb == Verb::kReserveWithTimeout;
+  waiting_.emplace();
+  waiting_->place = place;
+  waiting_->deadline_micros = timed ? now + int64_t{request.number} * 1'000'000 : INT64_MAX;
+  AskReserve();
+}
+
+void Session::AskReserve() {
+  const int64_t now = loop_->MonotonicMicros();
+  int64_t until = std::min(waiting_->deadline_micros, DeadlineSoonMicros());
+  if (peer_done_ || until < now) until = now;
+  waiting_->asked_until_micros = until;
+  ReserveRequest request;
+  request.queues.reserve(watched_.size());
+  for (const TubeTable::Ref& tube : watched_) request.queues.push_back(tube->name);
+  request.wait = until == INT64_MAX ? absl::InfiniteDuration() : absl::Microseconds(until - now);
+  request.holder = MyHolder();
+  CountWaiting(until > now);
+  const ReserveId id = node_->engine->Reserve(
+      std::move(request),
+      Back([](Session* self, ExecuteResult result) { self->Reserved(std::move(result)); }));
+  if (waiting_.has_value()) waiting_->id = id;
+}
+
+void Session::Reserved(ExecuteResult result) {
+  CountWaiting(false);
+  if (!result.status.ok()) {
+    const bool later = TroubleOf(result.status) == Trouble::kUnavailable && !peer_done_ &&
+                       loop_->MonotonicMicros() < waiting_->deadline_micros;
+    if (later) return RetryReserve();
+    const Place place = waiting_->place;
+    waiting_.reset();
+    return AnswerFailure(place, result.status);
+  }
+  if (!result.outcome.grants.empty()) {
+    const Place place = waiting_->place;
+    waiting_.reset();
+    return TakeGrant(std::move(result), place);
+  }
+  if (result.outcome.code != OutcomeCode::kNothingReady) {
+    return EndReserve(AnswerFor(result.outcome.code).beanstalkd);
+  }
+  const int64_t now = loop_->MonotonicMicros();
+  if (DeadlineSoonMicros() <= now) return EndReserve("DEADLINE_SOON");
+  if (peer_done_ || waiting_->deadline_micros <= now) return EndReserve("TIMED_OUT");
+  // The engine lets nobody wait any more, or the lease that limited the wait has ended.
+  if (now < waiting_->asked_until_micros) return RetryReserve();
+  AskReserve();
+}
+
+void Session::EndReserve(std::string_view word) {
+  const Place place = waiting_->place;
+  waiting_.reset();
+  AnswerWord(place, word);
+}
+
+void Session::RetryReserve() {
+  loop_->RunAt(loop_->MonotonicMicros() + kRetryMicros, [weak = weak_from_this()] {
+    const std::shared_ptr<Session> self = weak.lock();
+    if (self != nullptr && !self->closed_) self->AskReserve();
+  });
+}
+
+void Session::CountWaiting(bool waits) {
+  if (!waiting_.has_value() || waiting_->counted == waits) return;
+  waiting_->counted = waits;
+  const uint32_t change = waits ? 1 : -1u;
+  node_->counters.waiting += change;
+  for (const TubeTable::Ref& tube : watched_) tube->waiters += change;
+}
+
+// --- Jobs that were handed out.
+
+void Session::ReserveJob(const Request& request, Place place) {
+  const JobId job(request.id);
+  Execute(ReserveJobCommand{.job = job, .holder = MyHolder(), .lease = {}},
+          [place](Session* self, ExecuteResult result) {
+            if (!result.status.ok()) return self->AnswerFailure(place, result.status);
+            if (result.outcome.grants.empty()) {
+              return self->AnswerWord(place, AnswerFor(result.outcome.code).beanstalkd);
+            }
+            self->BecomeWorker();
+            self->TakeGrant(std::move(result), place);
+          });
+}
+
+void Session::TakeGrant(ExecuteResult result, Place place) {
+  CHECK_EQ(result.outcome.grants.size(), 1u);
+  const Job& job = result.outcome.grants.front().job;
+  const int64_t length = job.current_lease.micros();
+  const absl::StatusOr<PayloadView> payload = DecodePayload(result.payloads.front().bytes);
+  if (!payload.ok()) {
+    Execute(ReturnUndeliveredCommand{.leases = {{job.id, job.token}}},
+            [](Session*, ExecuteResult) {});
+    return AnswerFailure(place, payload.status());
+  }
+  AddLease(job.id, {.token = job.token,
+                    .length_micros = length,
+                    .due_micros = loop_->MonotonicMicros() + length});
+  AppendJob(ReplyAt(place), "RESERVED", job.id.value(), payload->body);
+  Answered(place);
+}
+
+void Session::BecomeWorker() {
+  if (!std::exchange(worker_, true)) ++node_->counters.workers;
+}
+
+Holder Session::MyHolder() {
+  if (holder_.none()) {
+    holder_ = node_->engine->OpenHolder(
+        [weak = weak_from_this(), loop = loop_](const Machine::EndedLease& lease) {
+          loop->Post([weak, job = lease.job, token = lease.token] {
+            const std::shared_ptr<Session> self = weak.lock();
+            if (self != nullptr) self->LeaseEnded(job, token);
+          });
+        });
+  }
+  return holder_;
+}
+
+void Session::LeaseEnded(JobId job, LeaseToken token) {
+  const auto held = leases_.find(job);
+  if (held != leases_.end() && held->second.token == token) TakeLease(job);
+}
+
+void Session::AddLease(JobId job, Lease lease) {
+  leases_[job] = lease;
+  deadlines_.emplace(lease.due_micros, job);
+}
+
+std::optional<Session::Lease> Session::TakeLease(JobId job) {
+  const auto held = leases_.find(job);
+  if (held == leases_.end()) return std::nullopt;
+  const Lease lease = held->second;
+  deadlines_.erase({lease.due_micros, job});
+  leases_.erase(held);
+  return lease;
+}
+
+int64_t Session::DeadlineSoonMicros() {
+  // What has ended by now concerns nobody, though the engine has not told yet.
+  const int64_t now = loop_->MonotonicMicros();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    deadlines_.erase(deadlines_.begin());
+  }
+  return deadlines_.empty() ? INT64_MAX : deadlines_.begin()->first - kSafetyMarginMicros;
+}
+
+}  // namespace holdfast::beanstalk
