@@ -1,3 +1,4 @@
+#include "replication/node/group.h"
 #include "server/dropin.h"
 
 #include <fcntl.h>
@@ -147,6 +148,7 @@ absl::Status Start(const DropInConfig& config, Node* node) {
   RETURN_IF_ERROR(Become(config.user));
   NodeEngine::Options engine = EngineOptions(config);
   RETURN_IF_ERROR(OpenStores(config, node, &engine));
+  engine.initial_voters = {ReplicaOf(engine.node, engine.disk)};
   node->engine = std::make_unique<NodeEngine>(
       engine, node->log.get(), node->state.get(), [](const absl::Status& status) {
         spdlog::critical("cannot go on: {}", status.ToString());
