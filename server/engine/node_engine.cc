@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 
@@ -185,6 +187,14 @@ void NodeEngine::RecoverShard(uint32_t shard) {
 void NodeEngine::Drain() {
   router_->SetServing(false);
   router_->Drain();
+}
+
+void NodeEngine::AwaitAnswers(absl::Time deadline) {
+  // Answers come from many threads, which had better not be held up for this.
+  constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
+  while (router_->in_flight() > 0 && absl::Now() < deadline) {
+    absl::Notification().WaitForNotificationWithTimeout(kLookEvery);
+  }
 }
 
 void NodeEngine::Stop(Flusher::LastFlush last) {
