@@ -1,4 +1,3 @@
-#include "replication/node/group.h"
 #include "server/dropin.h"
 
 #include <fcntl.h>
@@ -26,6 +25,7 @@
 #include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "base/version.h"
+#include "replication/node/group.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -129,7 +129,7 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
                    DataDir::Open(config.directory + "/holdfast", {.node = NodeId(1), .shards = 1}));
   engine->disk = node->data->identity().disk;
   engine->incarnation = node->data->identity().incarnation;
-  engine->cluster_id = node->data->identity().cluster_id;
+  engine->cluster_id = node->data->identity().cluster.cluster_id;
   engine->log.sync_interval = config.sync_interval;
   ASSIGN_OR_RETURN(node->log,
                    SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));

@@ -15,8 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -24,6 +27,9 @@
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "replication/node/group.h"
+#include "server/cluster/bootstrap.h"
+#include "server/cluster/cluster_node.h"
+#include "server/cluster/membership.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -39,6 +45,8 @@ namespace {
 
 // From the signal to the end, the last flush included.
 constexpr absl::Duration kStopWithin = absl::Seconds(4);
+// Of that, for others to take over what this node leads.
+constexpr absl::Duration kHandOverWithin = absl::Milliseconds(1500);
 // For telling clients that a failed node does not know their outcomes.
 constexpr absl::Duration kFailWithin = absl::Milliseconds(500);
 
@@ -88,6 +96,15 @@ class StopReasons {
     absl::MutexLock lock(&mutex_);
     return failure_;
   }
+  // Before anything is served: whether there is a reason within `at_most`. One to drain is none.
+  bool WaitFor(absl::Duration at_most) {
+    pollfd fds[] = {{signals_, POLLIN, 0}, {failed_, POLLIN, 0}};
+    if (poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(at_most))) <= 0) return false;
+    if (fds[1].revents != 0) return true;
+    signalfd_siginfo signal = {};
+    CHECK_EQ(read(signals_, &signal, sizeof(signal)), static_cast<ssize_t>(sizeof(signal)));
+    return signal.ssi_signo != SIGUSR1;
+  }
 
  private:
   int signals_ = -1;
@@ -104,14 +121,26 @@ void SetUpLogging(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+// The first voters of each shard, if this node is one of them.
+std::vector<ReplicaId> InitialVoters(const Identity& identity) {
+  const InitialMember* const self = identity.cluster.Find(identity.node);
+  if (self == nullptr || self->disk != identity.disk) return {};
+  std::vector<ReplicaId> voters;
+  for (const InitialMember& member : identity.cluster.members) {
+    voters.push_back(ReplicaOf(member.node, member.disk));
+  }
+  std::sort(voters.begin(), voters.end());
+  return voters;
+}
+
 NodeEngine::Options EngineOptions(const ServeConfig& config, const Identity& identity) {
   NodeEngine::Options options;
+  options.initial_voters = InitialVoters(identity);
   options.node = identity.node;
   options.disk = identity.disk;
   options.incarnation = identity.incarnation;
-  options.cluster_id = identity.cluster_id;
-  options.shards = identity.shards;
-  options.initial_voters = {ReplicaOf(identity.node, identity.disk)};
+  options.cluster_id = identity.cluster.cluster_id;
+  options.shards = identity.cluster.shards;
   const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
   options.loops = config.loops != 0 ? config.loops : std::min(cores, 8u);
   options.payload_size_bytes_max =
@@ -135,13 +164,96 @@ struct Node {
   std::unique_ptr<LogStore> log;
   std::unique_ptr<StateStore> state;
   std::unique_ptr<NodeEngine> engine;
+  std::unique_ptr<Membership> membership;
+  std::unique_ptr<ClusterNode> cluster;
+  std::unique_ptr<BootstrapService> bootstrap;
   std::unique_ptr<GrpcServer> grpc;
   std::unique_ptr<BeanstalkServer> beanstalk;  // may be nullptr
+
+  bool has_others() const { return membership->Get()->members.size() > 1; }
 };
 
+// Where this node listens: an address told, that of its first cluster, or the default.
+std::string ListenAddress(const ServeConfig& config, const Identity& identity) {
+  if (config.listen_was_told) return config.listen;
+  for (const InitialNode& node : config.initial_cluster) {
+    if (node.node == identity.node.value()) return node.address;
+  }
+  const InitialMember* const self = identity.cluster.Find(identity.node);
+  return self == nullptr || self->address.empty() ? config.listen : self->address;
+}
+
+// A cluster that was made is what it is: another --initial-cluster is a mistake.
+absl::Status CheckInitialCluster(const ServeConfig& config, const Identity& identity) {
+  if (config.initial_cluster.empty()) return absl::OkStatus();
+  std::vector<uint64_t> told;
+  std::vector<uint64_t> made;
+  for (const InitialNode& node : config.initial_cluster) told.push_back(node.node);
+  for (const InitialMember& member : identity.cluster.members) made.push_back(member.node.value());
+  if (told == made) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      config.data_dir, " is of cluster ", identity.cluster.cluster_id, ", which was made of nodes ",
+      absl::StrJoin(made, ", "), ", not of ", absl::StrJoin(told, ", "),
+      ": leave --initial-cluster out; to make another cluster, give all its nodes empty data "
+      "directories"));
+}
+
+absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* node) {
+  using Cluster = DataDir::Wanted::Cluster;
+  ASSIGN_OR_RETURN(node->data,
+                   DataDir::Open(config.data_dir,
+                                 {.node = NodeId(config.node_id),
+                                  .shards = config.shards,
+                                  .cluster = config.initial_cluster.empty() ? Cluster::kAlone
+                                                                            : Cluster::kSetLater}));
+  const Identity& identity = node->data->identity();
+  if (!identity.has_cluster()) {
+    RETURN_IF_ERROR(Bootstrap(
+        {.listen = ListenAddress(config, identity),
+         .nodes = config.initial_cluster,
+         .shards = config.shards,
+         .pause = [reasons](absl::Duration pause) { return reasons->WaitFor(pause); },
+         .on_waiting = [](const std::string& what) { spdlog::info("new cluster: {}", what); }},
+        node->data.get()));
+    spdlog::info("of cluster {}", identity.cluster.cluster_id);
+  }
+  RETURN_IF_ERROR(CheckInitialCluster(config, identity));
+  if (identity.cluster.members.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
+    return absl::FailedPreconditionError(absl::StrCat("--sync interval is for a single node, and ",
+                                                      config.data_dir, " is of a cluster"));
+  }
+  return absl::OkStatus();
+}
+
+void LogPeerChange(size_t loop, const PeerChange& change) {
+  if (loop != 0) return;
+  switch (change.kind) {
+    case PeerChange::Kind::kUp:
+      return spdlog::info("connected to node {}", change.node.value());
+    case PeerChange::Kind::kDown:
+      return spdlog::warn("lost the connection to node {}: {}", change.node.value(), change.why);
+    case PeerChange::Kind::kRefused:
+      return spdlog::error("no connection to node {}: {}", change.node.value(), change.why);
+  }
+}
+
+void ConnectToOthers(const ServeConfig& config, Node* node) {
+  const Identity& identity = node->data->identity();
+  std::vector<ClusterMember> members;
+  for (const InitialMember& member : identity.cluster.members) {
+    members.push_back({.node = member.node, .disk = member.disk, .address = member.address});
+  }
+  node->membership = std::make_unique<Membership>(ViewOf(members));
+  ClusterNode::Options options;
+  options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
+  options.hooks.on_peer_change = LogPeerChange;
+  node->cluster =
+      std::make_unique<ClusterNode>(std::move(options), node->engine.get(), node->membership.get());
+  node->bootstrap = std::make_unique<BootstrapService>(identity, config.initial_cluster);
+}
+
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
-  ASSIGN_OR_RETURN(node->data, DataDir::Open(config.data_dir, {.node = NodeId(config.node_id),
-                                                               .shards = config.shards}));
+  RETURN_IF_ERROR(OpenDataDir(config, reasons, node));
   const Identity& identity = node->data->identity();
   ASSIGN_OR_RETURN(node->log,
                    SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));
@@ -151,15 +263,21 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   node->engine = std::make_unique<NodeEngine>(
       EngineOptions(config, identity), node->log.get(), node->state.get(),
       [reasons](const absl::Status& status) { reasons->Fail(status); });
-  RETURN_IF_ERROR(node->engine->Start());
+  ConnectToOthers(config, node);
+  RETURN_IF_ERROR(node->engine->Start(node->cluster.get()));
+  const InitialMember* const self = identity.cluster.Find(identity.node);
   GrpcServerOptions grpc;
-  grpc.listen = config.listen;
+  grpc.listen = ListenAddress(config, identity);
+  grpc.advertise = config.advertise;
+  if (grpc.advertise.empty() && self != nullptr) grpc.advertise = self->address;
+  grpc.services = {node->cluster->service(), node->bootstrap.get()};
   grpc.body_bytes_max = config.body_bytes_max;
   grpc.version = kVersion;
   grpc.sync = config.sync_interval == absl::ZeroDuration()
                   ? "always"
                   : absl::StrCat("interval:", absl::ToInt64Milliseconds(config.sync_interval));
   ASSIGN_OR_RETURN(node->grpc, GrpcServer::Start(grpc, node->engine->router()));
+  node->cluster->Start(grpc.advertise.empty() ? node->grpc->address() : grpc.advertise);
   nlohmann::json ports = {{"grpc", node->grpc->address()}};
   if (!config.listen_beanstalk.empty()) {
     BeanstalkServerOptions beanstalk;
@@ -176,8 +294,8 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
 void LogStarted(const ServeConfig& config, const Node& node) {
   const Identity& identity = node.data->identity();
   spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, start {}", kVersion,
-               node.grpc->address(), identity.node.value(), identity.shards, config.data_dir,
-               identity.incarnation);
+               node.grpc->address(), identity.node.value(), identity.cluster.shards,
+               config.data_dir, identity.incarnation);
   if (node.beanstalk != nullptr) {
     spdlog::info("serves the beanstalkd protocol on {}", node.beanstalk->address());
   }
@@ -185,6 +303,26 @@ void LogStarted(const ServeConfig& config, const Node& node) {
     spdlog::warn("--sync interval: a crash may lose what was acknowledged in the last {} ms",
                  absl::ToInt64Milliseconds(config.sync_interval));
   }
+}
+
+// In an order in which everything that was taken can still be answered.
+void Stop(Node* node) {
+  const absl::Time deadline = absl::Now() + kStopWithin;
+  const absl::Time answered_by = deadline - absl::Seconds(2);
+  if (node->has_others()) {
+    if (!node->cluster->LeaveLeadership(absl::Now() + kHandOverWithin)) {
+      spdlog::warn("some shards are left without a leader");
+    }
+    node->engine->Drain();
+    node->grpc->Drain(answered_by);
+    // The answers of commands come from other nodes.
+    node->engine->AwaitAnswers(answered_by);
+  }
+  node->engine->Drain();
+  if (node->beanstalk != nullptr) node->beanstalk->Stop();
+  node->cluster->Stop();
+  node->grpc->Stop(std::max(answered_by, absl::Now()));
+  node->engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
 }
 
 }  // namespace
@@ -196,6 +334,11 @@ int Serve(const ServeConfig& config) {
   StopReasons reasons;
   Node node;
   if (absl::Status status = Start(config, &reasons, &node); !status.ok()) {
+    if (absl::IsCancelled(status)) {
+      spdlog::info("stopped: {}", std::string(status.message()));
+      spdlog::shutdown();
+      _exit(0);
+    }
     spdlog::critical("holdfast cannot start: {}", status.ToString());
     spdlog::shutdown();
     // What was begun is left as it is: a crash is always safe, a half-made node's stop is not.
@@ -214,11 +357,7 @@ int Serve(const ServeConfig& config) {
     _exit(1);  // nothing of a failed disk's state is worth an orderly end
   }
   spdlog::info("stopping");
-  const absl::Time deadline = absl::Now() + kStopWithin;
-  node.engine->Drain();
-  if (node.beanstalk != nullptr) node.beanstalk->Stop();
-  node.grpc->Stop(deadline - absl::Seconds(2));
-  node.engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
+  Stop(&node);
   spdlog::info("stopped");
   spdlog::shutdown();
   return 0;

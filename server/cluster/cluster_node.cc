@@ -83,9 +83,6 @@ TransportOptions ClusterNode::MakeTransportOptions() const {
 
 void ClusterNode::Start(const std::string& address) {
   transport_->Start(address);
-  for (size_t i = 0; i < loops_.size(); ++i) {
-    engine_->loop(i)->Post([loop = loops_[i].get()] { loop->Start(); });
-  }
   {
     absl::MutexLock lock(&audience_->mutex);
     audience_->node = this;

@@ -50,14 +50,10 @@ SnapshotReceiver::Parts PeerLoop::ReceiverParts() {
               }};
 }
 
-void PeerLoop::Start() {
-  CHECK(parts_.executor->IsCurrent());
-  if (options_.balance_every_micros > 0) Balance();
-}
-
 void PeerLoop::SetMembers(Membership::View members) {
   CHECK(parts_.executor->IsCurrent());
   members_ = std::move(members);
+  if (!balancing_ && options_.balance_every_micros > 0) Balance();
 }
 
 // --- Messages.
@@ -153,9 +149,10 @@ std::vector<Candidate> PeerLoop::Candidates(const raft::Status& status,
 }
 
 void PeerLoop::Balance() {
+  balancing_ = members_->members.size() > 1 && !leaving_;
+  if (!balancing_) return;
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
-  if (leaving_) return;
   for (const auto& [shard, parts] : parts_.shards) BalanceShard(shard, parts, now);
 }
 

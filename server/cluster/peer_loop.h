@@ -49,7 +49,7 @@ class PeerLoop final : public PeerHandler {
     SnapshotSender::Options send;
     SnapshotReceiver::Options receive;
     // Leaders are looked at this often, and hand over when they have led and the other has been up
-    // for so long; 0: never.
+    // for so long. Every 0: never.
     int64_t balance_every_micros = 250'000;
     int64_t balance_after_micros = 5'000'000;
   };
@@ -71,8 +71,6 @@ class PeerLoop final : public PeerHandler {
 
   // Before anything else that sends.
   void Attach(PeerTransport* transport) { transport_ = transport; }
-  // Begins to spread the leaders.
-  void Start();
   void SetMembers(Membership::View members);
 
   // --- From the groups.
@@ -108,6 +106,7 @@ class PeerLoop final : public PeerHandler {
   std::map<NodeId, std::vector<PeerEnvelope>> outbox_;
   bool flush_posted_ = false;
   bool leaving_ = false;
+  bool balancing_ = false;
   std::map<NodeId, int64_t> up_since_;      // nodes that are connected
   std::map<ShardId, int64_t> leads_since_;  // shards that this node was seen to lead
   SnapshotSender sender_;

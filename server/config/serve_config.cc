@@ -4,14 +4,19 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace holdfast {
 namespace {
+
+constexpr size_t kInitialNodesMax = 64;
 
 // "--data-dir" -> "HOLDFAST_DATA_DIR".
 std::string EnvironmentName(const std::string& flag) {
@@ -51,15 +56,17 @@ CLI::Validator SyncForm() {
       "always|interval:MS");
 }
 
-CLI::Validator HostAndPort() {
+bool IsHostAndPort(const std::string& text, int port_min) {
+  const size_t colon = text.rfind(':');
+  int port = -1;
+  return colon != std::string::npos && colon > 0 &&
+         absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= port_min && port <= 65535;
+}
+
+CLI::Validator HostAndPort(int port_min = 0) {
   return CLI::Validator(
-      [](std::string& text) -> std::string {
-        const size_t colon = text.rfind(':');
-        int port = -1;
-        if (colon != std::string::npos && colon > 0 &&
-            absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535) {
-          return "";
-        }
+      [port_min](std::string& text) -> std::string {
+        if (IsHostAndPort(text, port_min)) return "";
         return absl::StrCat("'", text, "' is not HOST:PORT, e.g. 127.0.0.1:7400");
       },
       "HOST:PORT");
@@ -72,6 +79,35 @@ CLI::Validator UnixPath() {
         return good ? "" : absl::StrCat("'", text, "' is not unix:PATH");
       },
       "unix:PATH");
+}
+
+CLI::Validator InitialClusterForm() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto parsed = ParseInitialCluster(text);
+        return parsed.ok() ? std::string() : std::string(parsed.status().message());
+      },
+      "ID=HOST:PORT,...");
+}
+
+// What no single flag can be blamed for. "": nothing.
+std::string WrongTogether(const ServeConfig& config) {
+  if (config.initial_cluster.empty()) return "";
+  const auto self =
+      std::find_if(config.initial_cluster.begin(), config.initial_cluster.end(),
+                   [&](const InitialNode& node) { return node.node == config.node_id; });
+  if (self == config.initial_cluster.end()) {
+    return absl::StrCat("--initial-cluster does not name this node: --node-id is ", config.node_id);
+  }
+  if (!config.advertise.empty() && config.advertise != self->address) {
+    return absl::StrCat("--advertise is ", config.advertise, ", but --initial-cluster has ",
+                        self->address, " for this node: make them equal");
+  }
+  if (config.initial_cluster.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
+    return "--sync interval is for a single node: in a cluster what was acknowledged must survive "
+           "a crash, or a majority is none";
+  }
+  return "";
 }
 
 }  // namespace
@@ -88,9 +124,43 @@ absl::StatusOr<absl::Duration> ParseSync(const std::string& text) {
       absl::StrCat("'", text, "' is neither 'always' nor 'interval:MS' with MS in [1, 60000]"));
 }
 
+absl::StatusOr<std::vector<InitialNode>> ParseInitialCluster(const std::string& text) {
+  const auto wrong = [&](const std::string& part, const char* why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", part, "' ", why, "; the form is 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT"));
+  };
+  std::vector<InitialNode> nodes;
+  for (const std::string& part : std::vector<std::string>(absl::StrSplit(text, ','))) {
+    const size_t equals = part.find('=');
+    InitialNode node;
+    if (equals == std::string::npos || !absl::SimpleAtoi(part.substr(0, equals), &node.node) ||
+        node.node < 1 || node.node > uint64_t{INT64_MAX}) {
+      return wrong(part, "does not begin with a node id and '='");
+    }
+    node.address = part.substr(equals + 1);
+    if (!IsHostAndPort(node.address, 1)) return wrong(part, "does not end with HOST:PORT");
+    for (const InitialNode& other : nodes) {
+      if (other.node == node.node) return wrong(part, "repeats a node id");
+      if (other.address == node.address) return wrong(part, "repeats an address");
+    }
+    nodes.push_back(std::move(node));
+  }
+  if (nodes.size() > kInitialNodesMax) return wrong(text, "has more than 64 nodes");
+  std::sort(nodes.begin(), nodes.end(),
+            [](const InitialNode& a, const InitialNode& b) { return a.node < b.node; });
+  return nodes;
+}
+
+std::string InitialClusterText(const std::vector<InitialNode>& nodes) {
+  return absl::StrJoin(nodes, ",", [](std::string* out, const InitialNode& node) {
+    absl::StrAppend(out, node.node, "=", node.address);
+  });
+}
+
 ParsedServe ParseServe(int argc, const char* const* argv) {
   ServeConfig config;
   std::string sync = "always";
+  std::string initial_cluster;
   CLI::App app(
       "Runs a node. Every flag is also a key of the configuration file (without the dashes) and\n"
       "an environment variable (HOLDFAST_ and the flag in capitals). A flag wins over the\n"
@@ -99,8 +169,17 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   Add(app, "--data-dir", config.data_dir, "Where the node keeps its data");
   Add(app, "--node-id", config.node_id, "This node's number; fixed at first start")
       ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}));
-  Add(app, "--listen", config.listen, "Address for gRPC; port 0 takes a free one")
+  Add(app, "--listen", config.listen,
+      "Address for gRPC; port 0 takes a free one. A node of --initial-cluster listens by default "
+      "where that says")
       ->check(HostAndPort());
+  Add(app, "--advertise", config.advertise,
+      "Address at which the other nodes reach this one; as listened on if not told")
+      ->check(HostAndPort(1));
+  Add(app, "--initial-cluster", initial_cluster,
+      "All nodes of a new cluster, this one too, the same on each of them; only the first start "
+      "needs it")
+      ->check(InitialClusterForm());
   Add(app, "--listen-beanstalk", config.listen_beanstalk,
       "Address for the beanstalkd protocol, or unix:PATH; not served if not given")
       ->check(HostAndPort() | UnixPath());
@@ -124,6 +203,9 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   Add(app, "--max-hot-jobs", config.hot_jobs_max,
       "Jobs whose records are kept in memory; the others are read when they are needed")
       ->check(CLI::Range(uint64_t{1000}, uint64_t{1'000'000'000}));
+  Add(app, "--snapshot-bytes-per-second", config.snapshot_bytes_per_second,
+      "How fast state is sent to nodes that are far behind")
+      ->check(CLI::Range(uint64_t{64} << 10, uint64_t{64} << 30));
   Add(app, "--loops", config.loops, "Threads that run shards; 0: one a core, at most 8")
       ->check(CLI::Range(0u, 256u));
   Add(app, "--log-level", config.log_level, "How much to log")
@@ -141,6 +223,12 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
     return {.config = std::nullopt, .exit_code = app.exit(error) == 0 ? 0 : 2};
   }
   config.sync_interval = *ParseSync(sync);
+  if (!initial_cluster.empty()) config.initial_cluster = *ParseInitialCluster(initial_cluster);
+  config.listen_was_told = app.get_option("--listen")->count() > 0;
+  if (const std::string wrong = WrongTogether(config); !wrong.empty()) {
+    std::cerr << wrong << "\n";
+    return {.config = std::nullopt, .exit_code = 2};
+  }
   return {.config = std::move(config), .exit_code = 0};
 }
 

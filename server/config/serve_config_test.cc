@@ -72,18 +72,38 @@ TEST(ServeOptions, WrongAndEmptyVariables) {
 }
 
 TEST(ServeOptions, WrongValuesEndWithTheUsageCode) {
-  for (const std::vector<const char*>& wrong :
-       std::vector<std::vector<const char*>>{{"--shards", "4097"},
-                                             {"--node-id", "0"},
-                                             {"--listen", "nowhere"},
-                                             {"--sync", "sometimes"},
-                                             {"--max-body-bytes", "12"},
-                                             {"--no-such-flag"}}) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
+           {"--shards", "4097"},
+           {"--node-id", "0"},
+           {"--listen", "nowhere"},
+           {"--sync", "sometimes"},
+           {"--max-body-bytes", "12"},
+           {"--advertise", "host:0"},
+           {"--initial-cluster", "2=a:1,3=b:2"},
+           {"--initial-cluster", "1=a:1,1=b:2"},
+           {"--initial-cluster", "1=a:1,2=a:1"},
+           {"--initial-cluster", "1=a:0"},
+           {"--initial-cluster", "a:1"},
+           {"--initial-cluster", "1=a:1,"},
+           {"--initial-cluster", "1=a:1", "--advertise", "b:1"},
+           {"--initial-cluster", "1=a:1,2=b:1", "--sync", "interval:5"},
+           {"--no-such-flag"}}) {
     const ParsedServe parsed = Parse(wrong);
     EXPECT_FALSE(parsed.config.has_value()) << wrong.front();
     EXPECT_EQ(parsed.exit_code, 2) << wrong.front();
   }
   EXPECT_EQ(Parse({"--help"}).exit_code, 0);
+}
+
+TEST(ServeOptions, InitialClusterIsTakenInAnyOrder) {
+  const ParsedServe parsed =
+      Parse({"--initial-cluster", "30=c:3,1=127.0.0.1:1,2=[::1]:2", "--node-id", "2"});
+  ASSERT_TRUE(parsed.config.has_value());
+  const std::vector<InitialNode> expected = {{1, "127.0.0.1:1"}, {2, "[::1]:2"}, {30, "c:3"}};
+  EXPECT_EQ(parsed.config->initial_cluster, expected);
+  EXPECT_EQ(InitialClusterText(expected), "1=127.0.0.1:1,2=[::1]:2,30=c:3");
+  EXPECT_FALSE(parsed.config->listen_was_told);
+  EXPECT_TRUE(Parse({"--listen", "127.0.0.1:7400"}).config->listen_was_told);
 }
 
 TEST(ServeOptions, SyncIsAlwaysOrAnInterval) {

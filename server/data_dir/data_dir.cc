@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/check.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "xxhash.h"
@@ -24,7 +25,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+constexpr int kFormatAlone = 1;  // without members: every cluster was of one node
 constexpr uint32_t kShardsDefault = 16;
 constexpr uint32_t kShardsMax = 4096;
 
@@ -83,14 +85,25 @@ absl::StatusOr<uint64_t> RandomNumber() {
 }
 
 std::string ToText(const Identity& identity) {
+  json members = json::array();
+  for (const InitialMember& member : identity.cluster.members) {
+    members.push_back({{"node_id", member.node.value()},
+                       {"disk_id", Hex(member.disk.value())},
+                       {"address", member.address}});
+  }
   json fields = {{"format", kFormat},
-                 {"cluster_id", identity.cluster_id},
+                 {"cluster_id", identity.cluster.cluster_id},
                  {"node_id", identity.node.value()},
                  {"disk_id", Hex(identity.disk.value())},
-                 {"shards", identity.shards},
+                 {"shards", identity.cluster.shards},
+                 {"initial_members", std::move(members)},
                  {"incarnation", identity.incarnation}};
   fields["checksum"] = ChecksumOf(fields);
   return fields.dump(2) + "\n";
+}
+
+DiskId DiskFromText(const std::string& text) {
+  return DiskId(std::strtoull(text.c_str(), nullptr, 16));
 }
 
 absl::StatusOr<Identity> FromText(const std::string& path, const std::string& text) {
@@ -103,16 +116,28 @@ absl::StatusOr<Identity> FromText(const std::string& path, const std::string& te
   const json checksum = fields["checksum"];
   fields.erase("checksum");
   if (checksum != json(ChecksumOf(fields))) return damaged("its checksum does not match");
-  if (fields.value("format", 0) != kFormat) {
-    return absl::UnimplementedError(absl::StrCat(path, " has format ", fields.value("format", 0),
-                                                 "; this program knows format ", kFormat));
+  const int format = fields.value("format", 0);
+  if (format < kFormatAlone || format > kFormat) {
+    return absl::UnimplementedError(absl::StrCat(path, " has format ", format,
+                                                 "; this program knows formats ", kFormatAlone,
+                                                 " to ", kFormat));
   }
   Identity identity;
-  identity.cluster_id = fields.value("cluster_id", "");
   identity.node = NodeId(fields.value("node_id", uint64_t{0}));
-  identity.disk = DiskId(std::strtoull(fields.value("disk_id", "").c_str(), nullptr, 16));
-  identity.shards = fields.value("shards", 0u);
+  identity.disk = DiskFromText(fields.value("disk_id", ""));
   identity.incarnation = fields.value("incarnation", uint64_t{0});
+  InitialCluster& cluster = identity.cluster;
+  cluster.cluster_id = fields.value("cluster_id", "");
+  cluster.shards = fields.value("shards", 0u);
+  if (format == kFormatAlone) {
+    cluster.members = {{.node = identity.node, .disk = identity.disk, .address = {}}};
+    return identity;
+  }
+  for (const json& member : fields.value("initial_members", json::array())) {
+    cluster.members.push_back({.node = NodeId(member.value("node_id", uint64_t{0})),
+                               .disk = DiskFromText(member.value("disk_id", "")),
+                               .address = member.value("address", "")});
+  }
   return identity;
 }
 
@@ -131,17 +156,33 @@ bool HoldsFiles(const std::string& path) {
 
 absl::StatusOr<Identity> Draw(const DataDir::Wanted& wanted) {
   Identity identity;
-  ASSIGN_OR_RETURN(const uint64_t high, RandomNumber());
-  ASSIGN_OR_RETURN(const uint64_t low, RandomNumber());
   ASSIGN_OR_RETURN(const uint64_t disk, RandomNumber());
-  identity.cluster_id = Hex(high) + Hex(low);
   identity.disk = DiskId(disk);
   identity.node = wanted.node;
-  identity.shards = wanted.shards == 0 ? kShardsDefault : wanted.shards;
+  identity.cluster.shards = wanted.shards == 0 ? kShardsDefault : wanted.shards;
+  if (wanted.cluster == DataDir::Wanted::Cluster::kAlone) {
+    ASSIGN_OR_RETURN(identity.cluster,
+                     MakeCluster(identity.cluster.shards,
+                                 {{.node = identity.node, .disk = identity.disk, .address = {}}}));
+  }
   return identity;
 }
 
 }  // namespace
+
+const InitialMember* InitialCluster::Find(NodeId node) const {
+  for (const InitialMember& member : members) {
+    if (member.node == node) return &member;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<InitialCluster> MakeCluster(uint32_t shards, std::vector<InitialMember> members) {
+  ASSIGN_OR_RETURN(const uint64_t high, RandomNumber());
+  ASSIGN_OR_RETURN(const uint64_t low, RandomNumber());
+  return InitialCluster{
+      .cluster_id = Hex(high) + Hex(low), .shards = shards, .members = std::move(members)};
+}
 
 absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
                                                        const Wanted& wanted) {
@@ -191,13 +232,31 @@ absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
         absl::StrCat(path_, " belongs to node ", identity_.node.value(), ", not to node ",
                      wanted.node.value(), ": use its own --node-id or another --data-dir"));
   }
-  if (wanted.shards != 0 && identity_.shards != wanted.shards) {
+  if (!identity_.has_cluster()) {
+    if (wanted.cluster == Wanted::Cluster::kAlone) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_,
+                       " was begun for a cluster that it has not joined yet: start it with "
+                       "the same --initial-cluster again, or use an empty directory"));
+    }
+    if (wanted.shards != 0) identity_.cluster.shards = wanted.shards;
+  } else if (wanted.shards != 0 && identity_.cluster.shards != wanted.shards) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path_, " has ", identity_.shards, " shards, not ", wanted.shards,
-                     ": the number is fixed at first start; leave --shards out"));
+        absl::StrCat(path_, " has ", identity_.cluster.shards, " shards, not ", wanted.shards,
+                     ": the number is fixed when a cluster is made; leave --shards out"));
   }
   ++identity_.incarnation;
   return ReplaceFile(path_, "identity.json", ToText(identity_), Durability::kSynced);
+}
+
+absl::Status DataDir::SetCluster(InitialCluster cluster) {
+  CHECK(!identity_.has_cluster());
+  CHECK(!cluster.cluster_id.empty());
+  Identity identity = identity_;
+  identity.cluster = std::move(cluster);
+  RETURN_IF_ERROR(ReplaceFile(path_, "identity.json", ToText(identity), Durability::kSynced));
+  identity_ = std::move(identity);
+  return absl::OkStatus();
 }
 
 absl::Status DataDir::WritePorts(const std::string& json) const {

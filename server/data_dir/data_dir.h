@@ -1,7 +1,7 @@
 // The data directory: one process at a time, and whose data it is.
 //
 //   DATA_DIR/LOCK           locked while a process uses the directory
-//   DATA_DIR/identity.json  checksummed: cluster, node and disk id, number of shards, incarnation
+//   DATA_DIR/identity.json  checksummed: cluster as it was made, node and disk id, incarnation
 //   DATA_DIR/log/           storage/log_store
 //   DATA_DIR/state/         storage/state_store
 //   DATA_DIR/ports.json     the addresses of the running process; not durable, not read back
@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,13 +23,36 @@
 
 namespace holdfast {
 
+// A node of a cluster as it was made.
+struct InitialMember {
+  NodeId node;
+  DiskId disk;
+  std::string address;  // HOST:PORT; "": the cluster was made of this node alone
+  bool operator==(const InitialMember&) const = default;
+};
+
+// A cluster as it was made. Never changes.
+struct InitialCluster {
+  std::string cluster_id;  // 32 hexadecimal digits
+  uint32_t shards = 0;     // [1, 4096]
+  // Ascending by node. Of a node that was added later: those that it was told of.
+  std::vector<InitialMember> members;
+  bool operator==(const InitialCluster&) const = default;
+
+  // nullptr: it was not among them.
+  const InitialMember* Find(NodeId node) const;
+};
+// A new one, with an id drawn at random. REQUIRES: members ascending.
+absl::StatusOr<InitialCluster> MakeCluster(uint32_t shards, std::vector<InitialMember> members);
+
 // What a directory's first start fixed, and how often it was started.
 struct Identity {
-  std::string cluster_id;  // 32 hexadecimal digits, drawn at first start
   NodeId node;
   DiskId disk;               // drawn at first start
-  uint32_t shards = 0;       // [1, 4096]
+  InitialCluster cluster;    // without an id and members until SetCluster
   uint64_t incarnation = 0;  // starts so far, this one included
+
+  bool has_cluster() const { return !cluster.cluster_id.empty(); }
 };
 
 class DataDir {
@@ -36,17 +61,22 @@ class DataDir {
   struct Wanted {
     NodeId node = NodeId(1);
     uint32_t shards = 0;  // 0: 16 for a new directory, whatever it is for a used one
+    // A new directory is of a cluster of this node alone, or waits for SetCluster.
+    enum class Cluster : uint8_t { kAlone, kSetLater } cluster = Cluster::kAlone;
   };
 
   // Makes the directory if need be, locks it, and raises its incarnation durably.
   // Errors: FAILED_PRECONDITION (another process uses it; its identity is another than wanted; it
-  // holds files but no identity), DATA_LOSS (identity.json is damaged), UNIMPLEMENTED (a later
-  // format), those of base/errno_status.h.
+  // waits for a cluster and kAlone is wanted; it holds files but no identity), DATA_LOSS
+  // (identity.json is damaged), UNIMPLEMENTED (a later format), those of base/errno_status.h.
   static absl::StatusOr<std::unique_ptr<DataDir>> Open(const std::string& path,
                                                        const Wanted& wanted);
   ~DataDir();
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
+
+  // Durably. Once. REQUIRES: !identity().has_cluster(). Errors: those of base/errno_status.h.
+  absl::Status SetCluster(InitialCluster cluster);
 
   const Identity& identity() const { return identity_; }
   const std::string& path() const { return path_; }

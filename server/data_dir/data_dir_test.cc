@@ -36,14 +36,16 @@ TEST(DataDirectory, FirstStartDrawsAnIdentityThatLaterStartsKeep) {
     ASSERT_TRUE(dir.ok()) << dir.status();
     first = (*dir)->identity();
     EXPECT_EQ(first.incarnation, 1u);
-    EXPECT_EQ(first.shards, 5u);
-    EXPECT_EQ(first.cluster_id.size(), 32u);
+    EXPECT_EQ(first.cluster.shards, 5u);
+    EXPECT_EQ(first.cluster.cluster_id.size(), 32u);
+    ASSERT_EQ(first.cluster.members.size(), 1u);
+    EXPECT_EQ(first.cluster.members[0],
+              (InitialMember{.node = NodeId(3), .disk = first.disk, .address = ""}));
   }
   const auto dir = DataDir::Open(path, {.node = NodeId(3), .shards = 0});
   ASSERT_TRUE(dir.ok()) << dir.status();
   EXPECT_EQ((*dir)->identity().disk, first.disk);
-  EXPECT_EQ((*dir)->identity().cluster_id, first.cluster_id);
-  EXPECT_EQ((*dir)->identity().shards, 5u);
+  EXPECT_EQ((*dir)->identity().cluster, first.cluster);
   EXPECT_EQ((*dir)->identity().incarnation, 2u);
 }
 
@@ -63,6 +65,51 @@ TEST(DataDirectory, AnotherNodeOrNumberOfShardsIsRefused) {
   EXPECT_TRUE(absl::IsFailedPrecondition(DataDir::Open(path, {.shards = 8}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(DataDir::Open(path, {.shards = 5000}).status()));
   EXPECT_TRUE(DataDir::Open(path, {}).ok());
+}
+
+TEST(DataDirectory, ClusterIsSetLaterAndThenStays) {
+  const std::string path = NewPath();
+  const DataDir::Wanted wanted = {
+      .node = NodeId(2), .shards = 4, .cluster = DataDir::Wanted::Cluster::kSetLater};
+  DiskId disk;
+  {
+    const auto dir = DataDir::Open(path, wanted);
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    EXPECT_FALSE((*dir)->identity().has_cluster());
+    disk = (*dir)->identity().disk;
+  }
+  const absl::Status alone = DataDir::Open(path, {.node = NodeId(2)}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(alone));
+  EXPECT_NE(alone.message().find("--initial-cluster"), std::string::npos) << "what to do";
+  const auto cluster =
+      MakeCluster(4, {{NodeId(1), DiskId(11), "h1:7400"}, {NodeId(2), disk, "h2:7400"}});
+  ASSERT_TRUE(cluster.ok());
+  {
+    const auto dir = DataDir::Open(path, wanted);
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    EXPECT_EQ((*dir)->identity().disk, disk) << "what was told to the others must stay true";
+    ASSERT_TRUE((*dir)->SetCluster(*cluster).ok());
+  }
+  const auto dir = DataDir::Open(path, {.node = NodeId(2)});
+  ASSERT_TRUE(dir.ok()) << dir.status();
+  EXPECT_EQ((*dir)->identity().cluster, *cluster);
+  EXPECT_EQ((*dir)->identity().incarnation, 3u);
+  EXPECT_EQ((*dir)->identity().cluster.Find(NodeId(1))->address, "h1:7400");
+  EXPECT_EQ((*dir)->identity().cluster.Find(NodeId(3)), nullptr);
+}
+
+TEST(DataDirectory, FormatOneIsOfOneNode) {
+  const std::string path = NewPath();
+  ASSERT_EQ(mkdir(path.c_str(), 0755), 0);
+  WriteFile(path + "/identity.json", ReadFile("server/data_dir/testdata/identity_v1.json"));
+  const auto dir = DataDir::Open(path, {.node = NodeId(7)});
+  ASSERT_TRUE(dir.ok()) << dir.status();
+  const Identity& identity = (*dir)->identity();
+  EXPECT_EQ(identity.cluster.shards, 8u);
+  EXPECT_EQ(identity.incarnation, 3u);
+  ASSERT_EQ(identity.cluster.members.size(), 1u);
+  EXPECT_EQ(identity.cluster.members[0],
+            (InitialMember{.node = NodeId(7), .disk = identity.disk, .address = ""}));
 }
 
 TEST(DataDirectory, EveryFlippedBitOfTheIdentityIsRefused) {

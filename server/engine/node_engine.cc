@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "server/codec/command_codec.h"
@@ -224,6 +226,14 @@ void NodeEngine::AnnounceStart(uint32_t shard) {
 void NodeEngine::Drain() {
   router_->SetServing(false);
   router_->Drain();
+}
+
+void NodeEngine::AwaitAnswers(absl::Time deadline) {
+  // Answers come from many threads, which had better not be held up for this.
+  constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
+  while (router_->in_flight() > 0 && absl::Now() < deadline) {
+    absl::Notification().WaitForNotificationWithTimeout(kLookEvery);
+  }
 }
 
 void NodeEngine::Stop(Flusher::LastFlush last) {

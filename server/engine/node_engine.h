@@ -85,6 +85,9 @@ class NodeEngine final : private Forwarder {
   // Ends waiting reserves and lets no more wait; commands go on. Before the frontends stop.
   void Drain();
 
+  // Blocks until nothing that the router took is without an answer, or until `deadline`.
+  void AwaitAnswers(absl::Time deadline);
+
   // Answers what is left, flushes if asked to (a restart then replays nothing), ends all threads.
   // Nobody calls the router any more.
   void Stop(Flusher::LastFlush last);

@@ -46,6 +46,8 @@ class Router final : public Engine {
   void SetServing(bool serving) { serving_.store(serving, std::memory_order_relaxed); }
   // While `status` is not OK, enqueues are refused with it: the disk has no room for what they add.
   void SetDiskFull(const absl::Status& status);
+  // Commands that were taken and are not answered.
+  int64_t in_flight() const { return admission_.commands(); }
   // Waiting reserves end, new ones do not wait; commands in flight go on.
   void Drain();
 
