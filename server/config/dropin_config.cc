@@ -75,7 +75,7 @@ class Parser {
         ++config_.verbosity;
         return;
       case 'v':
-        std::printf("beanstalkd 1.13+holdfast.%s\n", kVersion);
+        std::printf("beanstalkd 1.13.0+holdfast.%s\n", kVersion);
         return End(0);
       case 'h':
         std::fputs(kUsage, stdout);

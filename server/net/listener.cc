@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -111,6 +112,13 @@ std::string AddressOf(int fd) {
   const auto* four = reinterpret_cast<const sockaddr_in*>(&at);
   inet_ntop(AF_INET, &four->sin_addr, text, sizeof(text));
   return absl::StrCat(text, ":", ntohs(four->sin_port));
+}
+
+void AllowManyDescriptors() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // what it is already is enough to go on with
 }
 
 Listener::~Listener() {

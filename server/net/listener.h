@@ -26,6 +26,8 @@ namespace holdfast {
 absl::StatusOr<int> ListenOn(const std::string& address);
 // Where a socket listens, in the form above.
 std::string AddressOf(int fd);
+// Raises this process's limit on open descriptors as far as it may: each connection is one.
+void AllowManyDescriptors();
 
 class Listener final : private EventLoop::Watcher {
  public:

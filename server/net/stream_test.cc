@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -310,6 +311,17 @@ class ListenerTest : public ::testing::Test {
     ASSERT_TRUE(ended.WaitForNotificationWithTimeout(kPatience));
   }
 };
+
+TEST_F(ListenerTest, TheLimitOnDescriptorsIsRaisedAsFarAsItMay) {
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit lower = limit;
+  lower.rlim_cur = std::min<rlim_t>(limit.rlim_max, 512);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &lower), 0);
+  AllowManyDescriptors();
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &lower), 0);
+  EXPECT_EQ(lower.rlim_cur, limit.rlim_max);
+}
 
 TEST_F(ListenerTest, ListensOnTcp) { ExpectServes("127.0.0.1:0", 200); }
 

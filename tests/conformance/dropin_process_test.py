@@ -66,7 +66,7 @@ class DropInTest(unittest.TestCase):
         link = os.path.join(self.folder, "beanstalkd")
         os.symlink(HOLDFAST, link)
         said = subprocess.run([link, "-v"], capture_output=True, text=True, check=True).stdout
-        self.assertRegex(said, r"^beanstalkd 1\.13\+holdfast\.\d")
+        self.assertRegex(said, r"^beanstalkd 1\.13\.0\+holdfast\.\d")
         with run.beanstalkd([link], (), self.folder) as server:
             self.assertEqual(self.client(server.address).ask("list-tube-used"), "USING default")
 

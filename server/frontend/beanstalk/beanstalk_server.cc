@@ -17,6 +17,7 @@ BeanstalkServer::BeanstalkServer(const BeanstalkServerOptions& options, int list
     : address_(AddressOf(listening_fd)),
       node_(engine, options.job_bytes_max, options.binlog_bytes_max) {
   CHECK_GE(options.loops, 1u);
+  AllowManyDescriptors();
   if (options.loop != nullptr) AddLane(options.loop, nullptr);
   for (uint32_t i = 0; options.loop == nullptr && i < options.loops; ++i) {
     auto own = std::make_unique<EventLoop>(absl::StrCat("beanstalk/", i));

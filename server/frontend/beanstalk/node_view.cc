@@ -11,8 +11,9 @@
 namespace holdfast::beanstalk {
 namespace {
 
-// Clients compare the number: the protocol is that of this beanstalkd.
-constexpr char kCompatibleVersion[] = "1.13";
+// Clients compare the number: the protocol is that of this beanstalkd. All of it is a semantic
+// version, since some of them read it as one.
+constexpr char kCompatibleVersion[] = "1.13.0";
 
 }  // namespace
 
