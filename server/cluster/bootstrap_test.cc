@@ -189,10 +189,13 @@ TEST_F(BootstrapTest, NodesThatWantDifferentClustersAreRefused) {
 }
 
 TEST_F(BootstrapTest, AddressThatLeadsToAnotherNodeIsRefused) {
-  auto two = Start(2);
-  std::vector<InitialNode> wrong = nodes_;
-  wrong[2].address = nodes_[1].address;
-  auto one = Start(1, 0, "", wrong);
+  nodes_[2].address = nodes_[1].address;
+  Identity two;
+  two.node = NodeId(2);
+  two.disk = DiskId(5);
+  two.cluster.shards = 16;
+  const auto server = Serve(two);
+  auto one = Start(1);
   ExpectRefused(one->Await(), "leads to node 2");
 }
 
