@@ -90,6 +90,27 @@ CLI::Validator InitialClusterForm() {
       "ID=HOST:PORT,...");
 }
 
+void AddLimits(CLI::App& app, ServeConfig* config) {
+  Add(app, "--max-body-bytes", config->body_bytes_max, "Largest job body")
+      ->check(CLI::Range(1u << 10, 64u << 20));
+  Add(app, "--max-in-flight-bytes", config->in_flight_bytes_max,
+      "Commands taken and not yet answered, in bytes; beyond it RESOURCE_EXHAUSTED")
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{64} << 30));
+  Add(app, "--max-in-flight-commands", config->in_flight_commands_max, "The same, in commands")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}));
+  Add(app, "--unflushed-bytes", config->unflushed_bytes,
+      "Changes held in memory before they are flushed to the state store")
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{4} << 30));
+  Add(app, "--max-hot-jobs", config->hot_jobs_max,
+      "Jobs whose records are kept in memory; the others are read when they are needed")
+      ->check(CLI::Range(uint64_t{1000}, uint64_t{1'000'000'000}));
+  Add(app, "--snapshot-bytes-per-second", config->snapshot_bytes_per_second,
+      "How fast state is sent to nodes that are far behind")
+      ->check(CLI::Range(uint64_t{64} << 10, uint64_t{64} << 30));
+  Add(app, "--loops", config->loops, "Threads that run shards; 0: one a core, at most 8")
+      ->check(CLI::Range(0u, 256u));
+}
+
 // What no single flag can be blamed for. "": nothing.
 std::string WrongTogether(const ServeConfig& config) {
   if (config.initial_cluster.empty()) return "";
@@ -190,24 +211,7 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
       "When a write is acknowledged: 'always' once it is on stable storage; 'interval:MS' before "
       "that, so that a crash may lose the last MS milliseconds of what was acknowledged")
       ->check(SyncForm());
-  Add(app, "--max-body-bytes", config.body_bytes_max, "Largest job body")
-      ->check(CLI::Range(1u << 10, 64u << 20));
-  Add(app, "--max-in-flight-bytes", config.in_flight_bytes_max,
-      "Commands taken and not yet answered, in bytes; beyond it RESOURCE_EXHAUSTED")
-      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{64} << 30));
-  Add(app, "--max-in-flight-commands", config.in_flight_commands_max, "The same, in commands")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}));
-  Add(app, "--unflushed-bytes", config.unflushed_bytes,
-      "Changes held in memory before they are flushed to the state store")
-      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{4} << 30));
-  Add(app, "--max-hot-jobs", config.hot_jobs_max,
-      "Jobs whose records are kept in memory; the others are read when they are needed")
-      ->check(CLI::Range(uint64_t{1000}, uint64_t{1'000'000'000}));
-  Add(app, "--snapshot-bytes-per-second", config.snapshot_bytes_per_second,
-      "How fast state is sent to nodes that are far behind")
-      ->check(CLI::Range(uint64_t{64} << 10, uint64_t{64} << 30));
-  Add(app, "--loops", config.loops, "Threads that run shards; 0: one a core, at most 8")
-      ->check(CLI::Range(0u, 256u));
+  AddLimits(app, &config);
   Add(app, "--log-level", config.log_level, "How much to log")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.set_config("--config", "", "Configuration file, one 'key = value' a line")

@@ -315,6 +315,8 @@ TEST_F(RelayTest, ARepeatedReserveIsNotGivenWhatItLostMeanwhile) {
   Deliver(std::move(sent[0]), Forwarder::Result::kUnknown);
   here_.events().RunFor(kSecond / 10);
   Carry();
+  EXPECT_EQ(reserve->status, absl::OkStatus());
+  EXPECT_TRUE(reserve->outcome.grants.empty());
   EXPECT_EQ(reserve->outcome.code, OutcomeCode::kNothingReady);
 }
 

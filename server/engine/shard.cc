@@ -446,6 +446,7 @@ void Shard::ReturnUndelivered(const Outcome& outcome) {
 }
 
 void Shard::Deliver(ExecuteResult result, ExecuteDone done) {
+  if (result.outcome.replayed && !result.outcome.grants.empty()) DropEnded(&result);
   const bool complete =
       std::all_of(result.payloads.begin(), result.payloads.end(),
                   [](const PayloadRef& payload) { return payload.owner != nullptr; });

@@ -19,6 +19,7 @@ _ARROWS = {
     "replication/raft": ["base/pure"],
     "replication/transport": ["base/", "proto/", "replication/", "storage/"],
     "server": ["base/", "proto/", "queue/"],
+    "server/cluster": ["base/", "proto/", "replication/", "server/", "storage/"],
     "server/codec": ["base/", "proto/", "queue/"],
     "server/dropin.cc": ["base/", "replication/", "server/", "storage/"],
     "server/engine": ["base/", "queue/", "replication/", "server/codec/",
