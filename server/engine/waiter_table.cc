@@ -62,8 +62,8 @@ WaiterPtr WaiterTable::TakeAny() { return TakeLate(INT64_MAX); }
 
 std::vector<WaiterPtr> WaiterTable::TakeAllForGrant() {
   std::vector<ReserveId> ids;
-  for (const auto& [id, waiter] : waiters_) {
-    if (!waiter->offer_only) ids.push_back(id);
+  for (const Deadline& deadline : deadlines_) {
+    if (!waiters_.find(deadline.id)->second->offer_only) ids.push_back(deadline.id);
   }
   std::vector<WaiterPtr> taken;
   taken.reserve(ids.size());

@@ -59,7 +59,7 @@ class WaiterTable {
   // One whose deadline has come; nullptr if there is none.
   WaiterPtr TakeLate(int64_t now_micros);
   WaiterPtr TakeAny();
-  // All that wait for a grant, in no order.
+  // All that wait for a grant, in order of their deadlines.
   std::vector<WaiterPtr> TakeAllForGrant();
 
   // INT64_MAX if none waits.

@@ -279,7 +279,7 @@ void CoreCluster::Wipe(CoreNode* node, SimTime span) {
 void CoreCluster::ChangeMembers(uint64_t choice) {
   CoreNode* const leader = Leader();
   if (leader == nullptr) return;
-  Choice choose{{}, gone_, choice};
+  Choice choose{schedule_.setup.pre_vote ? ReplicaId() : leader->replica(), {}, gone_, choice};
   for (const auto& node : nodes_) choose.candidates.push_back(node->replica());
   const auto change = ChooseChange(leader->core().configuration(), choose);
   if (change.has_value()) leader->ChangeMembers(*change);

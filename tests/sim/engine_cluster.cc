@@ -261,7 +261,7 @@ void EngineCluster::Wipe(EngineNode* node, SimTime span) {
 void EngineCluster::ChangeMembers(uint64_t choice) {
   EngineNode* const leader = Leader();
   if (leader == nullptr) return;
-  Choice choose{{}, gone_, choice};
+  Choice choose{schedule_.setup.pre_vote ? ReplicaId() : leader->replica(), {}, gone_, choice};
   for (const auto& node : nodes_) choose.candidates.push_back(node->replica());
   const auto change = ChooseChange(leader->GetStatus()->configuration, choose);
   if (change.has_value()) leader->ChangeMembers(*change);

@@ -104,7 +104,10 @@ std::optional<ConfigChange> ChooseChange(const Configuration& configuration, con
   const bool some_stay = std::any_of(voters.begin(), voters.end(), [&](ReplicaId voter) {
     return Contains(configuration.voters, voter);
   });
-  if (change.steps.empty() || !some_stay || !MajorityOf(voters, choice.gone)) return std::nullopt;
+  const bool stays = choice.stays == ReplicaId() || Contains(voters, choice.stays);
+  if (change.steps.empty() || !some_stay || !stays || !MajorityOf(voters, choice.gone)) {
+    return std::nullopt;
+  }
   return change;
 }
 

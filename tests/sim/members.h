@@ -26,6 +26,10 @@ std::set<ReplicaId> AllMembers(const raft::Configuration& configuration);
 bool MajorityAlive(const raft::Configuration& configuration, const std::set<ReplicaId>& gone);
 
 struct Choice {
+  // Must stay a voter, if not 0. Without pre-vote a leader hands over before it goes: a replica
+  // that was removed earlier, and does not know it, may otherwise outbid those who are left for
+  // ever.
+  ReplicaId stays;
   std::vector<ReplicaId> candidates;  // may come in
   std::set<ReplicaId> gone;
   uint64_t number;
