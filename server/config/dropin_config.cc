@@ -41,7 +41,9 @@ class Parser {
   ParsedDropIn Parse() {
     for (; at_ < argc_ && !ended_; ++at_) {
       const std::string word = argv_[at_];
-      if (word.size() < 2 || word[0] != '-') {
+      if (word == "--help") {  // beanstalkd has only -h
+        TakeFlag('h');
+      } else if (word.size() < 2 || word[0] != '-') {
         Misuse(absl::StrCat("unknown argument: ", word));
       } else {
         TakeFlags(word);
