@@ -68,6 +68,7 @@ TEST(DropInOptions, VersionAndHelpEndWell) {
   EXPECT_EQ(Parse({"-v"}).exit_code, 0);
   EXPECT_FALSE(Parse({"-v"}).config.has_value());
   EXPECT_EQ(Parse({"-h"}).exit_code, 0);
+  EXPECT_EQ(Parse({"--help"}).exit_code, 0);
 }
 
 }  // namespace
