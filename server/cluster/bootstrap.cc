@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -172,12 +173,31 @@ absl::StatusOr<std::optional<InitialCluster>> Decide(
   return MakeCluster(self.cluster.shards, std::move(members));
 }
 
+// Answers everything else: a client that comes early is to come again.
+class NotYetService final : public grpc::CallbackGenericService {
+ public:
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override {
+    return new Refusal();
+  }
+
+ private:
+  class Refusal final : public grpc::ServerGenericBidiReactor {
+   public:
+    Refusal() {
+      Finish({grpc::StatusCode::UNAVAILABLE, "this node waits for the other nodes of its cluster"});
+    }
+    void OnDone() override { delete this; }
+  };
+};
+
 absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address,
-                                                     BootstrapService* service) {
+                                                     BootstrapService* service,
+                                                     NotYetService* others) {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(service);
+  builder.RegisterCallbackGenericService(others);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
@@ -233,13 +253,19 @@ absl::Status Bootstrap(const BootstrapOptions& options, DataDir* data) {
   CHECK(!self.has_cluster());
   CHECK(!options.nodes.empty());
   BootstrapService service(self, options.nodes);
-  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, Listen(options.listen, &service));
+  NotYetService others;
+  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server,
+                   Listen(options.listen, &service, &others));
   Asker asker(options, self.node);
   absl::Time tell_at = absl::Now();
   for (;;) {
     ASSIGN_OR_RETURN(const auto answers, asker.Ask());
     ASSIGN_OR_RETURN(std::optional<InitialCluster> cluster, Decide(options, self, answers));
-    if (cluster.has_value()) return data->SetCluster(*std::move(cluster));
+    if (cluster.has_value()) {
+      // Who has asked is answered first.
+      server->Shutdown(absl::ToChronoTime(absl::Now() + kAnswerWithin));
+      return data->SetCluster(*std::move(cluster));
+    }
     if (absl::Now() >= tell_at) {
       tell_at = absl::Now() + kTellEvery;
       options.on_waiting(

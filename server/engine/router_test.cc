@@ -111,7 +111,8 @@ TEST_F(Routing, TotalsAreTheSumOverAllShards) {
     Put(shard, 1024);
   }
   node_.Await(node_.Reserve(node_.QueueIn(0), absl::ZeroDuration()));
-  const QueryResult& result = node_.Await(node_.Ask(TotalsQuery()));
+  const auto answer = node_.Ask(TotalsQuery());
+  const QueryResult& result = node_.Await(answer);
   ASSERT_TRUE(result.status.ok());
   EXPECT_EQ(result.totals.enqueued, 2 * kShards);
   EXPECT_EQ(result.totals.queues, kShards);
@@ -121,7 +122,8 @@ TEST_F(Routing, TotalsAreTheSumOverAllShards) {
   EXPECT_EQ(result.totals.timeouts, 0u);
   // A job without a lease of its own is leased for a minute.
   node_.events().RunFor(61 * kSecond);
-  EXPECT_EQ(node_.Await(node_.Ask(TotalsQuery())).totals.timeouts, 1u);
+  const auto later = node_.Ask(TotalsQuery());
+  EXPECT_EQ(node_.Await(later).totals.timeouts, 1u);
 }
 
 TEST_F(Routing, AQuerysTimeGoesOnBetweenCommands) {
