@@ -32,7 +32,7 @@ void Session::Reserve(const Request& request, Place place) {
   BecomeWorker();
   const int64_t now = loop_->MonotonicMicros();
   const bool timed = request.verb == Verb::kReserveWithTimeout;
-  waiting_.emplace();
+  waiting_ = Waiting();
   waiting_->place = place;
   waiting_->deadline_micros = timed ? now + int64_t{request.number} * 1'000'000 : INT64_MAX;
   AskReserve();
