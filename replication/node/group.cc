@@ -45,7 +45,8 @@ Group::Group(const Options& options, Executor* executor, const LogStore* store, 
       shell_(shell),
       machine_(machine),
       clocks_(options.self, kFreshHeartbeats * options.heartbeat_ticks * options.tick_micros),
-      random_(options.seed ^ options.self.value()) {
+      // Replicas that are given one seed, or seeds that follow their ids, must not draw the same.
+      random_(options.seed ^ (options.self.value() * 0x9e3779b97f4a7c15)) {
   CHECK(options.self != ReplicaId());
 }
 

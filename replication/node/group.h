@@ -197,6 +197,7 @@ class Group final : public ReplicatedLog {
 
   GroupView told_;        // to the shell
   uint32_t hurried_ = 0;  // elections begun since the connection to the leader broke
+  Term hurried_term_;     // the newest in which votes were waited for
   bool hurrying_ = false;
   Prng random_;
 

@@ -17,7 +17,7 @@ using raft::Role;
 // most for each further one, and how many there are.
 constexpr uint64_t kHurriedMicrosMin = 10'000;
 constexpr uint64_t kHurriedMicrosMax = 60'000;
-constexpr uint32_t kHurriedElections = 4;
+constexpr uint32_t kHurriedElections = 5;
 
 // Whether a replica says so to another one: the rest is a core's own, or has a way of its own.
 bool IsPeerMessage(MessageType type) {
@@ -98,8 +98,13 @@ void Group::HurryElection() {
   executor_->RunAt(executor_->MonotonicMicros() + delay, [this] {
     hurrying_ = false;
     if (dead_ || core_ == nullptr || core_->leader() != ReplicaId()) return;
-    // One that is past the asking has votes under way.
-    if (core_->role() != Role::kCandidate) core_->Campaign();
+    // One that is past the asking has votes under way, which it waits for once.
+    const bool voting = core_->role() == Role::kCandidate && core_->term() != hurried_term_;
+    if (voting) {
+      hurried_term_ = core_->term();
+    } else {
+      core_->Campaign();
+    }
     Process();
     if (++hurried_ < kHurriedElections) HurryElection();
   });

@@ -315,6 +315,71 @@ TEST(ThreeVoters, AnotherLeadsWhenTheLeaderIsCutOffAndWhatWasAgreedOnStays) {
   }
 }
 
+// A process that ends: its connections break. `late`: how much later the second one notices.
+void EndLeader(GroupCluster& cluster, TestReplica& leader, int64_t late) {
+  const ReplicaId gone = leader.id();
+  leader.Crash();
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    TestReplica& other = cluster.node(i);
+    if (!other.running()) continue;
+    other.OnLoop([&] { other.group().ReportBroken(gone); });
+    EXPECT_EQ(other.view().leader, ReplicaId());
+    cluster.RunFor(late);
+    late = 0;
+  }
+}
+
+TEST(BrokenConnection, AnotherLeadsSoonerThanAfterAnyTimeout) {
+  for (const int64_t late : {int64_t{0}, int64_t{20'000}, int64_t{80'000}}) {
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+      GroupCluster::Options options = {.nodes = 3};
+      options.group.seed = seed;
+      GroupCluster cluster(options);
+      cluster.Start();
+      TestReplica& first = cluster.AwaitLeader();
+      ASSERT_TRUE(first.Propose("a").ok());
+      cluster.RunFor(kSecond);
+      const int64_t began = cluster.events().now_micros();
+      EndLeader(cluster, first, late);
+      TestReplica& second = cluster.AwaitLeader();
+      EXPECT_LT(cluster.events().now_micros() - began, kSecond)
+          << "seed " << seed << ", " << late << " us late";
+      ASSERT_TRUE(second.Propose("b").ok());
+      cluster.RunFor(kSecond);
+      EXPECT_EQ(second.machine().state().commands, (Strings{"a", "b"}));
+    }
+  }
+}
+
+TEST(BrokenConnection, ALeaderThatLivesStaysIt) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  const GroupView before = leader.view();
+  TestReplica& follower = &cluster.node(0) == &leader ? cluster.node(1) : cluster.node(0);
+  follower.OnLoop([&] { follower.group().ReportBroken(leader.id()); });
+  EXPECT_EQ(follower.view().leader, ReplicaId());
+  cluster.RunFor(3 * kSecond);
+  EXPECT_EQ(leader.view(), before);
+  EXPECT_EQ(follower.view().leader, leader.id());
+  EXPECT_EQ(follower.view().term, before.term);
+}
+
+TEST(BrokenConnection, ToAFollowerIsNoElection) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  const GroupView before = leader.view();
+  TestReplica& follower = &cluster.node(0) == &leader ? cluster.node(1) : cluster.node(0);
+  leader.OnLoop([&] { leader.group().ReportBroken(follower.id()); });
+  ASSERT_TRUE(leader.Propose("a").ok());
+  cluster.RunFor(3 * kSecond);
+  EXPECT_EQ(leader.view(), before);
+  EXPECT_EQ(follower.machine().state().commands, Strings{"a"}) << "probed, and sent again";
+}
+
 TEST(ThreeVoters, EntriesAreAppliedOnlyWhenTheyAreInTheReplicasOwnLog) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();

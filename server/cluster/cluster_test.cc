@@ -4,6 +4,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "server/cluster/testing/test_cluster.h"
 
@@ -71,6 +73,76 @@ TEST(Cluster, AllCrashAndNothingAcknowledgedIsLost) {
   cluster.StartAll();
   EXPECT_EQ(Jobs(cluster), 40);
   ExpectEqualStates(cluster, 4);
+}
+
+// It is down for so long that the others have cut their logs.
+TEST(Cluster, FollowerThatWasAwayForLongIsGivenTheState) {
+  TestCluster::Options options = {.shards = 1};
+  options.engine.flush.unflushed_bytes = 1 << 20;
+  options.cluster.loop.send.chunk_bytes = 64 << 10;
+  TestCluster cluster(options);
+  cluster.StartAll();
+  EnqueueSome(cluster, 8);
+  ASSERT_TRUE(cluster.AwaitCaughtUp());
+  const LogIndex had = cluster.AppliedOf(NodeId(3), ShardId(0));
+  cluster.Crash(NodeId(3));
+  int jobs = 8;
+  const auto cut = [&] {
+    return cluster.LogFirst(NodeId(1), ShardId(0)) > had &&
+           cluster.LogFirst(NodeId(2), ShardId(0)) > had;
+  };
+  for (; !cut() && jobs < 2000; jobs += 8) EnqueueSome(cluster, 8, 64 << 10);
+  ASSERT_TRUE(cut());
+  cluster.Start(NodeId(3));
+  ExpectEqualStates(cluster, 1);
+  EXPECT_GT(cluster.LogFirst(NodeId(3), ShardId(0)), had);
+  EXPECT_EQ(Jobs(cluster), jobs);
+  // It takes part again: with it one of the others can be missed.
+  cluster.Crash(NodeId(1));
+  EnqueueSome(cluster, 8);
+  EXPECT_EQ(Jobs(cluster), jobs + 8);
+}
+
+TEST(Cluster, LeadersAreSpreadAlsoWhenANodeGoesAndComesBack) {
+  TestCluster::Options options = {.shards = 6};
+  options.cluster.loop.balance_every_micros = 50'000;
+  options.cluster.loop.balance_after_micros = 300'000;
+  TestCluster cluster(options);
+  const auto each_leads = [&](uint64_t shards) {
+    return cluster.Await([&] {
+      for (const NodeId node : kNodes) {
+        if (cluster.running(node) && cluster.ShardsLedBy(node) != shards) return false;
+      }
+      return true;
+    });
+  };
+  cluster.StartAll();
+  EXPECT_TRUE(each_leads(2));
+  cluster.Crash(NodeId(2));
+  EXPECT_TRUE(each_leads(3));
+  cluster.Start(NodeId(2));
+  EXPECT_TRUE(each_leads(2));
+}
+
+TEST(Cluster, NodeThatIsToStopHandsOverWhatItLeads) {
+  TestCluster cluster({.shards = 8});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  NodeId most = kNodes[0];
+  for (const NodeId node : kNodes) {
+    if (cluster.ShardsLedBy(node) > cluster.ShardsLedBy(most)) most = node;
+  }
+  ASSERT_GT(cluster.ShardsLedBy(most), 2u);
+  EXPECT_TRUE(cluster.cluster(most).LeaveLeadership(absl::Now() + absl::Seconds(20)));
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  EXPECT_EQ(cluster.ShardsLedBy(most), 0u);
+}
+
+// With nobody to take over it does not wait.
+TEST(Cluster, LastNodeLeavesAtOnce) {
+  TestCluster cluster({.nodes = 1, .shards = 2});
+  cluster.StartAll();
+  EXPECT_FALSE(cluster.cluster(NodeId(1)).LeaveLeadership(absl::InfiniteFuture()));
 }
 
 }  // namespace

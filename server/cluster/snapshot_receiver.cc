@@ -24,9 +24,23 @@ SnapshotReceiver::Reception* SnapshotReceiver::Find(ShardId shard, TransferId tr
   return it == receptions_.end() || it->second.transfer != transfer ? nullptr : &it->second;
 }
 
+bool SnapshotReceiver::TakeDelivered(NodeId from, ShardId shard, const std::string& key) {
+  const auto it = delivered_.find(shard);
+  if (it == delivered_.end()) return false;
+  const bool same = it->second.from == from && it->second.key == key;
+  delivered_.erase(it);
+  return same;
+}
+
 void SnapshotReceiver::Begin(NodeId from, ShardId shard, SnapshotPartHeader header) {
   absl::StatusOr<PeerEnvelope> envelope = DecodeFromBytes(header.message);
   if (!envelope.ok() || envelope->shard != shard || envelope->message.snapshot == nullptr) return;
+  if (TakeDelivered(from, shard, header.key)) {
+    return parts_.answer(
+        from, shard,
+        Encode(SnapshotAnswer{
+            .kind = SnapshotAnswer::Kind::kDone, .transfer = header.transfer, .text = {}}));
+  }
   const bool timed = receptions_.count(shard) > 0;
   Reception& reception = receptions_[shard];
   if (reception.staged == nullptr || reception.from != from || reception.key != header.key) {
@@ -88,6 +102,7 @@ void SnapshotReceiver::OnAdded(ShardId shard, TransferId transfer, const Added& 
     return Answer(whole, shard, SnapshotAnswer::Kind::kFailed, std::string(added.status.message()));
   }
   Answer(whole, shard, SnapshotAnswer::Kind::kDone);
+  delivered_[shard] = {.from = whole.from, .key = std::move(whole.key)};
   parts_.received(shard, std::move(whole.message), std::move(whole.staged));
 }
 

@@ -59,6 +59,11 @@ class SnapshotReceiver {
     std::shared_ptr<StagedState> staged;
     int64_t used_micros = 0;
   };
+  // A state that was handed over, so that one whose last answer was lost is not sent again.
+  struct Delivered {
+    NodeId from;
+    std::string key;
+  };
   struct Added {
     absl::Status status;
     bool complete = false;
@@ -70,11 +75,14 @@ class SnapshotReceiver {
   void Answer(const Reception& reception, ShardId shard, SnapshotAnswer::Kind kind,
               std::string text = {});
   Reception* Find(ShardId shard, TransferId transfer);
+  // Whether it was handed over; true once, since what came of it may have been of no use.
+  bool TakeDelivered(NodeId from, ShardId shard, const std::string& key);
   void DropWhenIdle(ShardId shard);
 
   const Options options_;
   const Parts parts_;
   std::map<ShardId, Reception> receptions_;
+  std::map<ShardId, Delivered> delivered_;  // the last of each shard, until it is asked for
 };
 
 }  // namespace holdfast

@@ -146,7 +146,7 @@ void TestReplica::Start(std::vector<ReplicaId> initial_voters) {
   Group::Options options = cluster_->options_.group;
   options.self = id_;
   options.initial_voters = std::move(initial_voters);
-  options.seed = id_.value();
+  options.seed += id_.value();
   run_ = std::make_unique<Run>(this, options);
   OnLoop([this] { fatal_.Update(run_->group.Start(durable_.applied)); });
 }

@@ -78,6 +78,10 @@ class TestCluster {
     uint64_t hash = 0;
   };
   Seen See(NodeId node, ShardId shard);
+  // The first entry that the node's log of the shard still has.
+  LogIndex LogFirst(NodeId node, ShardId shard) const {
+    return At(node).log->Describe(shard).first;
+  }
   ShardId ShardOf(std::string_view queue) const;
 
   // --- Commands, at the leader of the queue's shard; tried again (for 30 s at most) where they are
