@@ -40,6 +40,10 @@ void Flusher::Request() {
   wake_.Signal();
 }
 
+void Flusher::FlushSoon() {
+  if (!requested_.exchange(true)) Request();
+}
+
 void Flusher::Stop(LastFlush last) {
   if (!thread_.joinable()) return;
   {

@@ -63,6 +63,7 @@ class Flusher {
   void Note() {
     if (TooMuchUnflushed() && !requested_.exchange(true)) Request();
   }
+  void FlushSoon();
   // Runs `task` on the thread, between two flushes. Dropped if the thread has ended.
   void RunBetween(Task task);
   enum class LastFlush : uint8_t { kSkip, kDo };

@@ -84,6 +84,11 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
       flusher->Note();
     }
   };
+  parts.flush_soon = [this] {
+    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
+      flusher->FlushSoon();
+    }
+  };
   return parts;
 }
 

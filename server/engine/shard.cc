@@ -269,7 +269,10 @@ void Shard::OnAppended(absl::Span<const raft::Entry> entries) {
 
 void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
   committed_ = entries.back().index;
-  for (const raft::Entry& entry : entries) applier_->Push(entry);
+  for (const raft::Entry& entry : entries) {
+    if (entry.type == raft::EntryType::kConfiguration) configured_ = entry.index;
+    applier_->Push(entry);
+  }
 }
 
 void Shard::OnLeaderStart(Term) {
@@ -538,10 +541,16 @@ void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
   std::move(done)({.generation = overlay_.Freeze(), .applied = std::move(applied)});
 }
 
+void Shard::OthersFlushed() {
+  // What a pin keeps of the store grows with what is flushed.
+  parts_.pins->Expire(parts_.executor->MonotonicMicros());
+  if (applier_ != nullptr) applier_->SnapshotChanged();
+}
+
 std::shared_ptr<const Generation> Shard::Flushed() {
   CHECK(parts_.executor->IsCurrent());
   DirtyOverlay::Released released = overlay_.Release();
-  applier_->SnapshotChanged();
+  OthersFlushed();
   machine_->Flushed(released.jobs, released.dedups);
   flushed_ = frozen_;
   log_->Flushed(flushed_);

@@ -92,7 +92,8 @@ class Shard final : public StateMachine {
     // Runs a task that writes to the store, on a thread on which no flush runs meanwhile.
     std::function<void(Task)> between_flushes;
     std::function<void(const absl::Status&)> on_fatal;
-    std::function<void()> on_dirty;  // overlay_bytes has grown
+    std::function<void()> on_dirty;    // overlay_bytes has grown
+    std::function<void()> flush_soon;  // somebody waits for what is not flushed yet
   };
 
   Shard(const Options& options, Parts parts);
@@ -141,9 +142,7 @@ class Shard final : public StateMachine {
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
   // Something of other shards was flushed: old snapshots must not be held on to.
-  void OthersFlushed() {
-    if (applier_ != nullptr) applier_->SnapshotChanged();
-  }
+  void OthersFlushed();
 
   // --- StateMachine.
   void OnAppended(absl::Span<const raft::Entry> entries) override;
@@ -250,6 +249,7 @@ class Shard final : public StateMachine {
   LogPosition expire_position_;
   int64_t timer_micros_ = INT64_MAX;  // the earliest timer that is set
   LogIndex committed_;                // delivered, applied or waiting to be
+  LogIndex configured_;               // the last change of the members among them
   LogIndex flushed_;
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry

@@ -61,6 +61,14 @@ absl::Status CheckStaged(const SnapshotStager& stager, const raft::SnapshotDescr
 void Shard::Pin(
     absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const PinnedState>>) &&> done) {
   CHECK(parts_.executor->IsCurrent());
+  if (configured_ > flushed_) {
+    // A new member would receive a state that does not know it, in vain.
+    parts_.flush_soon();
+    const absl::Status status = absl::UnavailableError(
+        absl::StrCat("the members as of entry ", configured_.value(), " are not durable yet"));
+    parts_.executor->Post([status, done = std::move(done)]() mutable { std::move(done)(status); });
+    return;
+  }
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.reader->Post([this, now, done = std::move(done)]() mutable {
     absl::StatusOr<std::shared_ptr<const PinnedSnapshot>> pin =

@@ -82,6 +82,39 @@ TEST(StateTransfer, ThePinnedStateIsTheFlushedOneWhateverComesLater) {
   EXPECT_EQ((*later)->applied().position, (*last)->applied().position);
 }
 
+TEST(StateTransfer, AStateThatDoesNotKnowTheNewestMembersIsNotPinned) {
+  TestNode node({});
+  node.Start();
+  EnqueueMany(node, "mail", 3);
+  node.Flush();
+  StopLeading(node);
+  node.OnLoop([&] { node.log().Replace(raft::EntryType::kConfiguration, "members"); });
+  node.Commit();
+  EXPECT_TRUE(absl::IsUnavailable(Pin(node).status()));
+  EXPECT_EQ(node.flushes_asked_for(), 1);
+  node.Flush();
+  const PinResult state = Pin(node);
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ((*state)->applied().configuration, "members");
+  EXPECT_EQ(node.flushes_asked_for(), 1);
+}
+
+TEST(StateTransfer, APinThatNobodyReadsEndsWithAFlush) {
+  TestNode node({});
+  node.Start();
+  EnqueueMany(node, "mail", 3);
+  node.Flush();
+  const PinResult state = Pin(node);
+  ASSERT_TRUE(state.ok());
+  EXPECT_TRUE((*state)->Read("", 4096).ok());
+  for (int i = 0; i < 2; ++i) {
+    node.events().RunFor(SnapshotPins::Options().unused_micros_max + 1);
+    EnqueueMany(node, "mail", 1);
+    node.Flush();
+  }
+  EXPECT_TRUE(absl::IsFailedPrecondition((*state)->Read("", 4096).status()));
+}
+
 TEST(StateTransfer, TheReceiverHasTheSendersStateInThePlaceOfItsOwnAndGoesOnFromIt) {
   TestNode from({});
   from.Start();

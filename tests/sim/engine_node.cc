@@ -153,7 +153,8 @@ struct EngineNode::Run {
                      node->Later(SimTime(100), [node] { node->RunBetweenFlushes(); });
                    },
                .on_fatal = [node](const absl::Status& status) { node->OnFatal(status); },
-               .on_dirty = [] {}}),
+               .on_dirty = [] {},
+               .flush_soon = [node] { node->Later(SimTime(100), [node] { node->Flush(); }); }}),
         machine(node, &shard),
         group(group_options, &loop, node->store_.get(), node, &machine),
         log(node, &group),

@@ -101,6 +101,8 @@ class TestNode {
   Relay& relay(uint32_t i = 0) { return *relays_[i]; }
   ScriptedLog& log(uint32_t i = 0) { return *logs_[i]; }
   uint64_t overlay_bytes() const { return overlay_bytes_; }
+  // How often a shard has asked for a flush.
+  int flushes_asked_for() const { return flushes_asked_for_; }
   // The failures that shards reported, in order.
   const std::vector<absl::Status>& fatal() const { return fatal_; }
 
@@ -159,6 +161,7 @@ class TestNode {
   std::vector<std::unique_ptr<ScriptedLog>> logs_;
   uint64_t incarnation_ = 0;
   std::vector<absl::Status> fatal_;
+  int flushes_asked_for_ = 0;
 
   // Of one run.
   std::unique_ptr<StateStore> store_;
