@@ -224,6 +224,7 @@ class Shard final : public StateMachine {
   void AnswerQuery(const QueueQuery& query, QueryDone done);
   void AnswerQuery(const QueueListQuery& query, QueryDone done);
   void AnswerQuery(const TotalsQuery& query, QueryDone done);
+  void AnswerQuery(const ReplicasQuery& query, QueryDone done);
   void ListDurable(JobListQuery query, SetRef set, QueryDone done);
   void FinishList(const JobListQuery& query, std::vector<Job> jobs, bool more, QueryDone done);
   void AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDone done);

@@ -276,4 +276,14 @@ void Shard::AnswerQuery(const TotalsQuery&, QueryDone done) {
   std::move(done)(std::move(result));
 }
 
+void Shard::AnswerQuery(const ReplicasQuery&, QueryDone done) {
+  QueryResult result = ResultNow();
+  const AppliedRow& applied = applier_->applied();
+  result.replicas.push_back({.shard = options_.shard,
+                             .leading = leading_,
+                             .applied = applied.index,
+                             .state_hash = applied.state_hash});
+  std::move(done)(std::move(result));
+}
+
 }  // namespace holdfast

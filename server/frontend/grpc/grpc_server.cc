@@ -39,7 +39,7 @@ GrpcServer::GrpcServer(const GrpcServerOptions& options, Engine* engine)
     : options_(WithDefaults(options)),
       engine_(engine),
       service_({.engine = engine, .calls = &calls_, .body_bytes_max = options.body_bytes_max}),
-      admin_([this] { return Info(); }) {}
+      admin_([this] { return Info(); }, engine) {}
 
 GrpcServer::~GrpcServer() { Stop(absl::Now()); }
 

@@ -661,6 +661,27 @@ TEST_F(GrpcServerTest, NodeInfoTellsTheLimits) {
   EXPECT_FALSE(info.draining());
 }
 
+TEST_F(GrpcServerTest, ListReplicasTellsWhatEachHasApplied) {
+  engine_.on_query = [](const Query& query) {
+    EXPECT_TRUE(std::holds_alternative<ReplicasQuery>(query));
+    QueryResult result;
+    result.replicas = {
+        {.shard = ShardId(0), .leading = true, .applied = LogIndex(12), .state_hash = UINT64_MAX},
+        {.shard = ShardId(1), .leading = false, .applied = LogIndex(7), .state_hash = 1}};
+    return result;
+  };
+  v1::ListReplicasResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(v1::Admin::NewStub(channel_)->ListReplicas(&context, {}, &response).ok());
+  ASSERT_EQ(response.replicas_size(), 2);
+  EXPECT_EQ(response.replicas(0).shard(), 0u);
+  EXPECT_TRUE(response.replicas(0).leading());
+  EXPECT_EQ(response.replicas(0).applied_index(), 12u);
+  EXPECT_EQ(response.replicas(0).state_hash(), UINT64_MAX);
+  EXPECT_EQ(response.replicas(1).shard(), 1u);
+  EXPECT_FALSE(response.replicas(1).leading());
+}
+
 TEST_F(GrpcServerTest, StopEndsAWaitingReserveAsUnavailable) {
   v1::ReserveRequest request;
   request.add_queues("a");
