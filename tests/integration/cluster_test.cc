@@ -1,11 +1,7 @@
 // Three real processes as one cluster: whoever is killed, what was acknowledged is there, once, and
 // the clients of the others see no error.
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -24,24 +20,12 @@ namespace {
 
 using testing::BuiltFile;
 using testing::Connection;
+using testing::FreeAddress;
 using testing::Process;
 using testing::TemporaryDirectory;
 
 constexpr int kNodes = 3;
 constexpr absl::Duration kAnswerWithin = absl::Seconds(20);
-
-// A port that nobody had a moment ago.
-std::string FreeAddress() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-}
 
 class ClusterTest : public ::testing::Test {
  protected:
