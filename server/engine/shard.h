@@ -122,11 +122,11 @@ class Shard final : public StateMachine {
   // What could be reserved now; at most `max` heads. Never waits for a job.
   void AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done);
   void Ask(Query query, QueryDone done);
-  // Calls `done` when the entry is applied; at once if it is.
+  // Calls `done` when the entry is applied, at once if it is, or when the node ends.
   void AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done);
   // Ends all waiting reserves with kNothingReady and lets no more wait.
   void Drain();
-  // The node ends: answers everything, what is not known with UNKNOWN.
+  // The node ends: answers everything, what is not known with UNKNOWN, now and from now on.
   void Stop();
 
   // --- Flushing.
@@ -244,6 +244,7 @@ class Shard final : public StateMachine {
   bool installing_ = false;
   bool leading_ = false;
   bool draining_ = false;
+  bool stopped_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
   bool retry_scheduled_ = false;

@@ -43,16 +43,18 @@ QueryResult Shard::ResultNow() {
 }
 
 void Shard::AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask) {
+  if (stopped_) return std::move(ask)(not_leading_);
   log_->ReadBarrier([this, ask = std::move(ask)](absl::StatusOr<LogIndex> index) mutable {
     if (!index.ok()) return std::move(ask)(index.status());
     if (applier_->applied().index >= *index) return std::move(ask)(absl::OkStatus());
+    if (stopped_) return std::move(ask)(not_leading_);
     barriers_.emplace(*index, std::move(ask));
   });
 }
 
 void Shard::AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done) {
   CHECK(parts_.executor->IsCurrent());
-  if (applier_->applied().index >= index) return std::move(done)();
+  if (applier_->applied().index >= index || stopped_) return std::move(done)();
   barriers_.emplace(index,
                     [done = std::move(done)](const absl::Status&) mutable { std::move(done)(); });
 }

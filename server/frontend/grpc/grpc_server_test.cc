@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "proto/google/rpc/error_details.pb.h"
@@ -696,6 +697,34 @@ TEST_F(GrpcServerTest, StopEndsAWaitingReserveAsUnavailable) {
   stopper.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Reason(status), "NODE_UNAVAILABLE");
+}
+
+TEST_F(GrpcServerTest, CloseTakesNoNewCallAndLetsThoseUnderWayEnd) {
+  engine_.Hold();
+  v1::EnqueueRequest request;
+  request.set_queue("a");
+  request.add_jobs()->set_body("b");
+  v1::EnqueueResponse response;
+  grpc::ClientContext context;
+  grpc::Status status;
+  absl::Notification ended;
+  stub_->async()->Enqueue(&context, &request, &response, [&](grpc::Status told) {
+    status = std::move(told);
+    ended.Notify();
+  });
+  engine_.WaitForCommands(1);
+  server_->Close(absl::Now() + absl::Seconds(30));
+  v1::NodeInfo info;
+  grpc::Status refused;
+  do {  // it closes on a thread of its own
+    grpc::ClientContext other;
+    refused = v1::Admin::NewStub(channel_)->GetNodeInfo(&other, {}, &info);
+  } while (refused.ok());
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(ended.HasBeenNotified());
+  engine_.Release();
+  ended.WaitForNotification();
+  EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
 }
 
 TEST(GrpcServer, AnAddressInUseIsRefusedByName) {
