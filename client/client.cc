@@ -17,11 +17,6 @@ constexpr int kReconnectMillisMin = 50;
 constexpr int kReconnectMillisMax = 1000;
 constexpr int kConnectMillisMax = 2000;
 
-bool MayTryAgain(const absl::Status& status) {
-  if (absl::IsUnavailable(status)) return true;
-  return absl::IsResourceExhausted(status) && DetailsOf(status).retry_after > absl::ZeroDuration();
-}
-
 // gRPC's name of some nodes: it connects to the first that answers, and to the next when that one
 // goes. Several must be IPv4 addresses: gRPC resolves only one name in a channel.
 std::string TargetOf(const std::string& endpoints) {
@@ -54,7 +49,7 @@ absl::Status Client::Retry(absl::Time deadline,
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     const absl::Status status = FromGrpc(call(&context));
-    if (status.ok() || !MayTryAgain(status)) return status;
+    if (status.ok() || !IsPassing(status)) return status;
     const absl::Duration wait = std::max(pause, DetailsOf(status).retry_after);
     if (absl::Now() + wait >= deadline) return status;
     absl::Notification never;

@@ -6,10 +6,9 @@
 //   request.add_jobs()->set_body("hello");
 //   auto response = client.Call(&holdfast::v1::Holdfast::Stub::Enqueue, request);
 //
-// Retries. UNAVAILABLE (certainly not executed) and RESOURCE_EXHAUSTED with a retry delay (the
-// node is busy) are tried again with growing pauses until the deadline. A request that has a
-// request_id field and none set gets one, so that a retry after a broken connection cannot do
-// its work twice.
+// Retries. What certainly was not executed and what has lost its answer (IsPassing in status.h) is
+// tried again, with growing pauses, until the deadline. A request that has a request_id field and
+// none set gets one, so that a retry cannot do its work twice.
 //
 // Thread-safety: thread-safe.
 

@@ -44,4 +44,10 @@ ErrorDetails DetailsOf(const absl::Status& status) {
   return details;
 }
 
+bool IsPassing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsUnknown(status) || absl::IsCancelled(status) ||
+         (absl::IsResourceExhausted(status) &&
+          DetailsOf(status).retry_after > absl::ZeroDuration());
+}
+
 }  // namespace holdfast

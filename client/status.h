@@ -24,6 +24,11 @@ absl::Status FromRpcStatus(const google::rpc::Status& status);
 
 ErrorDetails DetailsOf(const absl::Status& status);
 
+// Whether the same request, sent again, may work: it was certainly not executed (UNAVAILABLE, or
+// RESOURCE_EXHAUSTED with a retry delay), or its answer is lost (UNKNOWN; CANCELLED: the node ended
+// the call, for instance because it stops). What may not be done twice needs a request_id.
+bool IsPassing(const absl::Status& status);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_CLIENT_STATUS_H_

@@ -50,5 +50,16 @@ TEST(Status, WithoutOrWithDamagedDetailsHasNone) {
   EXPECT_EQ(DetailsOf(damaged).reason, "");
 }
 
+TEST(Status, PassesWhereTheSameRequestMayWorkLater) {
+  EXPECT_TRUE(IsPassing(FromRpcStatus(Overloaded())));
+  EXPECT_TRUE(IsPassing(absl::UnavailableError("no leader")));
+  EXPECT_TRUE(IsPassing(absl::UnknownError("the connection broke")));
+  EXPECT_TRUE(IsPassing(absl::CancelledError("the node stops")));
+  EXPECT_FALSE(IsPassing(absl::OkStatus()));
+  EXPECT_FALSE(IsPassing(absl::ResourceExhaustedError("the queue is full")));
+  EXPECT_FALSE(IsPassing(absl::InvalidArgumentError("no queue")));
+  EXPECT_FALSE(IsPassing(absl::DeadlineExceededError("too late")));
+}
+
 }  // namespace
 }  // namespace holdfast

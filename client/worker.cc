@@ -17,13 +17,6 @@ bool IsLasting(const absl::Status& status) {
          absl::IsUnauthenticated(status);
 }
 
-// Sent again it may work.
-bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsUnknown(status) ||
-         (absl::IsResourceExhausted(status) &&
-          DetailsOf(status).retry_after > absl::ZeroDuration());
-}
-
 }  // namespace
 
 struct Worker::Running {

@@ -314,13 +314,15 @@ void Stop(Node* node) {
       spdlog::warn("some shards are left without a leader");
     }
     node->engine->Drain();
-    node->grpc->Drain(answered_by);
-    // The answers of commands come from other nodes.
+    // What is taken from here on would be left without an answer: those of commands come from other
+    // nodes, whose streams are the next to end.
+    node->grpc->Close(answered_by);
     node->engine->AwaitAnswers(answered_by);
   }
   node->engine->Drain();
   if (node->beanstalk != nullptr) node->beanstalk->Stop();
   node->cluster->Stop();
+  if (node->has_others()) node->engine->Abandon();
   node->grpc->Stop(std::max(answered_by, absl::Now()));
   node->engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
 }

@@ -14,13 +14,6 @@ constexpr size_t kBytesPerMessage = 1 << 20;
 constexpr size_t kMessagesOpen = 16;
 constexpr absl::Duration kRetryPause = absl::Milliseconds(300);
 
-// Each message has a request id: whatever became of it, it may be sent again.
-bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsUnknown(status) ||
-         (absl::IsResourceExhausted(status) &&
-          DetailsOf(status).retry_after > absl::ZeroDuration());
-}
-
 }  // namespace
 
 LineEnqueuer::LineEnqueuer(Client* client, std::string queue, v1::JobSpec spec, Progress progress)

@@ -90,6 +90,8 @@ class Group final : public ReplicatedLog {
   absl::Status Start(const AppliedState& applied) override;
   absl::StatusOr<LogPosition> Propose(std::shared_ptr<const std::string> data) override;
   void ReadBarrier(absl::AnyInvocable<void(absl::StatusOr<LogIndex>) &&> done) override;
+  // Ends the read barriers that wait.
+  void RefuseReads(const absl::Status& why);
   void Applied(LogIndex index) override;
   void Flushed(LogIndex index) override;
   int64_t WallMicros() const override;
@@ -161,7 +163,6 @@ class Group final : public ReplicatedLog {
   void AskAgain();
   void AnswerReads(const std::vector<raft::ReadState>& states);
   void WatchReads();
-  void RefuseReads(const absl::Status& why);
   void Install(raft::Ready ready);
   void Installed(raft::Ready ready, const absl::Status& status);
   // What the core asked its log for.

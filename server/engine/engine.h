@@ -100,12 +100,23 @@ struct QueueListQuery {
 struct TotalsQuery {
   bool stale = false;
 };
-using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery>;
+// How far this node's replica of each shard is.
+struct ReplicasQuery {
+  static constexpr bool stale = true;
+};
+using Query =
+    std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery, ReplicasQuery>;
 
 struct JobView {
   Job job;
   std::string queue;
   PayloadRef payload;  // empty if not asked for
+};
+struct ReplicaView {
+  ShardId shard;
+  bool leading = false;
+  LogIndex applied;
+  uint64_t state_hash = 0;  // Machine::StateHash() there
 };
 struct QueryResult {
   absl::Status status;
@@ -115,7 +126,8 @@ struct QueryResult {
   bool more = false;  // lists: there are more after the last one
   SetKey last;        // job lists: pass as `after` for the next page
   Machine::Totals totals;
-  LogTime now;  // the shard's log time at the answer
+  std::vector<ReplicaView> replicas;  // by shard
+  LogTime now;                        // the shard's log time at the answer
 };
 using QueryDone = absl::AnyInvocable<void(QueryResult) &&>;
 

@@ -236,8 +236,20 @@ void NodeEngine::Drain() {
 void NodeEngine::AwaitAnswers(absl::Time deadline) {
   // Answers come from many threads, which had better not be held up for this.
   constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
-  while (router_->in_flight() > 0 && absl::Now() < deadline) {
+  // Seen twice: a call may be on its way from the frontend to the router.
+  for (int idle = 0; idle < 2 && absl::Now() < deadline;) {
+    idle = router_->in_flight() > 0 ? 0 : idle + 1;
     absl::Notification().WaitForNotificationWithTimeout(kLookEvery);
+  }
+}
+
+void NodeEngine::Abandon() {
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    LoopOf(i)->Post([relay = relays_[i].get(), group = groups_[i]->group()] {
+      relay->Stop();
+      relay->shard()->Stop();
+      group->RefuseReads(absl::UnavailableError("the node is stopping"));
+    });
   }
 }
 
@@ -250,12 +262,7 @@ void NodeEngine::Stop(Flusher::LastFlush last) {
   }
   running_flusher_.store(nullptr, std::memory_order_release);
   if (flusher_ != nullptr) flusher_->Stop(healthy ? last : Flusher::LastFlush::kSkip);
-  for (uint32_t i = 0; i < shards_.size(); ++i) {
-    LoopOf(i)->Post([relay = relays_[i].get()] {
-      relay->Stop();
-      relay->shard()->Stop();
-    });
-  }
+  Abandon();
   // Readers post to loops and loops to readers; both drop what is posted once they have stopped.
   for (auto& loop : loops_) loop->Stop();
   for (auto& reader : readers_) reader->Stop();

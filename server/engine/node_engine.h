@@ -88,6 +88,10 @@ class NodeEngine final : private Forwarder {
   // Blocks until nothing that the router took is without an answer, or until `deadline`.
   void AwaitAnswers(absl::Time deadline);
 
+  // Other nodes are not reached any more: answers all that waits for what only they could tell, now
+  // and from now on.
+  void Abandon();
+
   // Answers what is left, flushes if asked to (a restart then replays nothing), ends all threads.
   // Nobody calls the router any more.
   void Stop(Flusher::LastFlush last);

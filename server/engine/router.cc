@@ -322,7 +322,10 @@ void Router::AskAllShards(const Query& query, uint32_t limit, QueryDone done) {
         all.now = std::max(all.now, part.now);
         all.totals += part.totals;
         std::move(part.queues.begin(), part.queues.end(), std::back_inserter(all.queues));
+        std::move(part.replicas.begin(), part.replicas.end(), std::back_inserter(all.replicas));
         if (--lists->left > 0) return;
+        std::sort(all.replicas.begin(), all.replicas.end(),
+                  [](const ReplicaView& a, const ReplicaView& b) { return a.shard < b.shard; });
         std::sort(all.queues.begin(), all.queues.end(),
                   [](const QueueRecord& a, const QueueRecord& b) { return a.name < b.name; });
         if (all.queues.size() > limit) {

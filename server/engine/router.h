@@ -61,7 +61,7 @@ class Router final : public Engine {
   void Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,
              const Part& part, ExecuteDone done);
   void ToAllShards(const Command& command, ExecuteDone done);
-  // Queues and totals of all shards; of the queues the first `limit`.
+  // Queues, totals and replicas of all shards; of the queues the first `limit`.
   void AskAllShards(const Query& query, uint32_t limit, QueryDone done);
 
   const std::vector<RelayOnLoop> shards_;

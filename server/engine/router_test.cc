@@ -126,6 +126,25 @@ TEST_F(Routing, TotalsAreTheSumOverAllShards) {
   EXPECT_EQ(node_.Await(later).totals.timeouts, 1u);
 }
 
+TEST_F(Routing, ReplicasTellHowFarTheyAreAndWhatTheirStateIs) {
+  const auto replicas = [this] {
+    const auto answer = node_.Ask(ReplicasQuery());
+    EXPECT_TRUE(node_.Await(answer).status.ok());
+    return answer->replicas;
+  };
+  const std::vector<ReplicaView> before = replicas();
+  ASSERT_EQ(before.size(), kShards);
+  Put(1, 0);
+  const std::vector<ReplicaView> after = replicas();
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    EXPECT_EQ(after[shard].shard, ShardId(shard));
+    EXPECT_TRUE(after[shard].leading);
+    const bool changed = shard == 1;
+    EXPECT_EQ(after[shard].applied > before[shard].applied, changed);
+    EXPECT_EQ(after[shard].state_hash != before[shard].state_hash, changed);
+  }
+}
+
 TEST_F(Routing, AQuerysTimeGoesOnBetweenCommands) {
   Put(0, 0);
   const LogTime before = node_.Await(node_.Ask(QueueQuery{node_.QueueIn(0)})).now;

@@ -180,11 +180,14 @@ void Shard::Drain() {
 
 void Shard::Stop() {
   client_ = nullptr;
+  stopped_ = true;
+  draining_ = true;
   const absl::Status why = absl::UnavailableError("the node is stopping");
   OnLeaderStop(absl::UnknownError(why.message()));
   while (WaiterPtr waiter = waiters_.TakeAny()) std::move(waiter->done)(Refusal(why));
   Refuse(proposer_.TakeInFlight(LogIndex()),
          absl::UnknownError("the outcome is unknown: the node is stopping"));
+  for (auto& [index, ask] : std::exchange(barriers_, {})) std::move(ask)(why);
 }
 
 void Shard::SchedulePump() {

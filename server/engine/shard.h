@@ -123,11 +123,11 @@ class Shard final : public StateMachine {
   // What could be reserved now; at most `max` heads. Never waits for a job.
   void AskOffer(std::vector<std::string> queues, uint32_t max, OfferDone done);
   void Ask(Query query, QueryDone done);
-  // Calls `done` when the entry is applied; at once if it is.
+  // Calls `done` when the entry is applied, at once if it is, or when the node ends.
   void AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done);
   // Ends all waiting reserves with kNothingReady and lets no more wait.
   void Drain();
-  // The node ends: answers everything, what is not known with UNKNOWN.
+  // The node ends: answers everything, what is not known with UNKNOWN, now and from now on.
   void Stop();
 
   // --- Flushing.
@@ -223,6 +223,7 @@ class Shard final : public StateMachine {
   void AnswerQuery(const QueueQuery& query, QueryDone done);
   void AnswerQuery(const QueueListQuery& query, QueryDone done);
   void AnswerQuery(const TotalsQuery& query, QueryDone done);
+  void AnswerQuery(const ReplicasQuery& query, QueryDone done);
   void ListDurable(JobListQuery query, SetRef set, QueryDone done);
   void FinishList(const JobListQuery& query, std::vector<Job> jobs, bool more, QueryDone done);
   void AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDone done);
@@ -242,6 +243,7 @@ class Shard final : public StateMachine {
   bool installing_ = false;
   bool leading_ = false;
   bool draining_ = false;
+  bool stopped_ = false;
   absl::Status not_leading_ = absl::UnavailableError("the shard is starting");
   bool pump_scheduled_ = false;
   bool retry_scheduled_ = false;

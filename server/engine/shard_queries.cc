@@ -43,16 +43,18 @@ QueryResult Shard::ResultNow() {
 }
 
 void Shard::AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask) {
+  if (stopped_) return std::move(ask)(not_leading_);
   log_->ReadBarrier([this, ask = std::move(ask)](absl::StatusOr<LogIndex> index) mutable {
     if (!index.ok()) return std::move(ask)(index.status());
     if (applier_->applied().index >= *index) return std::move(ask)(absl::OkStatus());
+    if (stopped_) return std::move(ask)(not_leading_);
     barriers_.emplace(*index, std::move(ask));
   });
 }
 
 void Shard::AfterApplied(LogIndex index, absl::AnyInvocable<void() &&> done) {
   CHECK(parts_.executor->IsCurrent());
-  if (applier_->applied().index >= index) return std::move(done)();
+  if (applier_->applied().index >= index || stopped_) return std::move(done)();
   barriers_.emplace(index,
                     [done = std::move(done)](const absl::Status&) mutable { std::move(done)(); });
 }
@@ -273,6 +275,16 @@ void Shard::AnswerQuery(const QueueListQuery& query, QueryDone done) {
 void Shard::AnswerQuery(const TotalsQuery&, QueryDone done) {
   QueryResult result = ResultNow();
   result.totals = machine_->totals();
+  std::move(done)(std::move(result));
+}
+
+void Shard::AnswerQuery(const ReplicasQuery&, QueryDone done) {
+  QueryResult result = ResultNow();
+  const AppliedRow& applied = applier_->applied();
+  result.replicas.push_back({.shard = options_.shard,
+                             .leading = leading_,
+                             .applied = applied.index,
+                             .state_hash = applied.state_hash});
   std::move(done)(std::move(result));
 }
 

@@ -66,9 +66,16 @@ void BackgroundWork::OnCompactionCompleted(rocksdb::DB*, const rocksdb::Compacti
   compacted_bytes_.fetch_add(info.stats.total_output_bytes, std::memory_order_relaxed);
 }
 
-void BackgroundWork::OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) {
+void BackgroundWork::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
+                                       rocksdb::Status* status) {
+  const absl::Status error = FromRocksDb(*status, "compact the state store");
+  if (reason == rocksdb::BackgroundErrorReason::kCompaction && absl::IsResourceExhausted(error)) {
+    // Nothing but new files of its own has been touched: RocksDB tries it again after a second.
+    *status = rocksdb::Status::OK();
+    return;
+  }
   absl::MutexLock lock(&mutex_);
-  if (health_.ok()) health_ = FromRocksDb(*status, "compact the state store");
+  if (health_.ok()) health_ = error;
 }
 
 absl::Status BackgroundWork::health() const {

@@ -38,7 +38,7 @@ class BackgroundWork final : public rocksdb::EventListener {
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override;
 
   uint64_t compacted_bytes() const { return compacted_bytes_.load(std::memory_order_relaxed); }
-  // The first background error; OK if there was none.
+  // The first background error; OK if there was none. A compaction without room is none.
   absl::Status health() const;
 
  private:

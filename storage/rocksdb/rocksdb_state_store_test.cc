@@ -79,6 +79,7 @@ uint64_t CountRows(const StateStore& store, Table table) {
 struct Fault {
   std::atomic<bool> on_append{false};
   std::atomic<bool> on_sync{false};
+  std::atomic<int> failed_appends{0};
   IOStatus error;  // Set before the flags.
 };
 
@@ -88,12 +89,12 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
       : FSWritableFileOwnerWrapper(std::move(file)), fault_(fault) {}
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   IODebugContext* context) override {
-    if (fault_->on_append.load()) return fault_->error;
+    if (AppendFails()) return fault_->error;
     return FSWritableFileOwnerWrapper::Append(data, options, context);
   }
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo& info, IODebugContext* context) override {
-    if (fault_->on_append.load()) return fault_->error;
+    if (AppendFails()) return fault_->error;
     return FSWritableFileOwnerWrapper::Append(data, options, info, context);
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* context) override {
@@ -106,6 +107,11 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
   }
 
  private:
+  bool AppendFails() {
+    const bool fails = fault_->on_append.load();
+    if (fails) fault_->failed_appends.fetch_add(1);
+    return fails;
+  }
   Fault* const fault_;
 };
 
@@ -447,6 +453,28 @@ void AwaitReclaimed(StateStore* store, uint64_t disk_bytes) {
     store->Reclaim();
   }
   EXPECT_LE(store->Stats().disk_bytes, disk_bytes);
+}
+
+// It stopped the store for good, and with it the node.
+TEST_F(RocksDbStateStoreFault, AFullDiskDelaysACompaction) {
+  auto store = Open(path_, env_.get());
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->Flush(BatchOf(0, 40'000)).ok());
+  const uint64_t filled = (*store)->Stats().disk_bytes;
+  fault_.error = IOStatus::NoSpace("No space left on device");
+  ASSERT_TRUE((*store)->Flush(DeletesOf(0, 39'000)).ok());
+  fault_.on_append.store(true);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  // It has been tried again when it has failed twice.
+  while (fault_.failed_appends.load() < 2 && (*store)->Stats().health.ok() &&
+         std::chrono::steady_clock::now() < deadline) {
+    (*store)->Reclaim();
+  }
+  EXPECT_GE(fault_.failed_appends.load(), 2);
+  EXPECT_TRUE((*store)->Stats().health.ok()) << (*store)->Stats().health;
+  fault_.on_append.store(false);
+  AwaitReclaimed(store->get(), filled / 8);
+  EXPECT_EQ(CountRows(**store, Table::kIndex), 1000u);
 }
 
 // The tombstone slope: a drained queue must leave neither rows nor files behind.

@@ -4,15 +4,12 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <regex>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -22,6 +19,7 @@
 #include "base/prng.h"
 #include "gtest/gtest.h"
 #include "tests/integration/connection.h"
+#include "tests/integration/file_damage.h"
 #include "tests/integration/tracked_jobs.h"
 #include "tests/support/process.h"
 
@@ -32,51 +30,6 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr int kFlipsOfAKind = 6;
-
-// A file and how much of it was written when everything in it was acknowledged.
-struct Target {
-  std::string path;  // below the data directory
-  uint64_t bytes = 0;
-};
-
-std::string ReadFile(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream bytes;
-  bytes << file.rdbuf();
-  return bytes.str();
-}
-
-// "state/000012.sst" is of kind "state/N.sst".
-std::string KindOf(const std::string& path) {
-  return std::regex_replace(path, std::regex("[0-9]+"), "N");
-}
-
-// Files that hold nothing which could be served wrong: RocksDB's text log, locks, the ports.
-bool HoldsNoData(const std::string& path) {
-  const std::string name = fs::path(path).filename().string();
-  return absl::StartsWith(name, "LOG") || name == "LOCK" || name == "ports.json" ||
-         absl::EndsWith(name, ".lock");
-}
-
-// Files by kind, each up to its last byte that is not zero.
-std::map<std::string, std::vector<Target>> TargetsIn(const fs::path& directory) {
-  std::map<std::string, std::vector<Target>> targets;
-  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
-    const std::string path = fs::relative(entry.path(), directory).string();
-    if (!entry.is_regular_file() || HoldsNoData(path)) continue;
-    const uint64_t bytes = ReadFile(entry.path()).find_last_not_of('\0') + 1;
-    if (bytes > 0) targets[KindOf(path)].push_back({.path = path, .bytes = bytes});
-  }
-  return targets;
-}
-
-void FlipBit(const fs::path& path, uint64_t offset, unsigned bit) {
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.seekg(static_cast<std::streamoff>(offset));
-  const char flipped = static_cast<char>(file.get() ^ (1 << bit));
-  file.seekp(static_cast<std::streamoff>(offset));
-  file.put(flipped);
-}
 
 enum class Stop { kTerm, kKill };
 
@@ -104,14 +57,14 @@ class BitFlipTest : public ::testing::Test {
         ASSERT_TRUE(jobs_.Enqueue((*connection)->stub()).status.ok());
       }
       ASSERT_TRUE(jobs_.DeleteSome((*connection)->stub(), 60).ok());
-      targets_ = TargetsIn(original());
+      targets_ = DamageTargetsIn(original());
       for (int i = 0; i < 20; ++i) {
         ASSERT_TRUE(jobs_.Enqueue((*connection)->stub()).status.ok());
       }
       if (life == Stop::kTerm) {
         (*server)->process().Signal(SIGTERM);
         ASSERT_TRUE((*server)->process().Wait(kTimeout).ok());
-        targets_ = TargetsIn(original());
+        targets_ = DamageTargetsIn(original());
       }
     }
   }
@@ -119,7 +72,7 @@ class BitFlipTest : public ::testing::Test {
   // Whether an error says where the damage is: the file, and the place in files that can be large.
   // The others, such as identity.json and RocksDB's manifest, are of use as a whole or not at all;
   // so is the block of a table file's properties, which goes by its name.
-  static bool NamesPlace(const std::string& text, const Target& target) {
+  static bool NamesPlace(const std::string& text, const DamageTarget& target) {
     const std::string name = fs::path(target.path).filename().string();
     const size_t at = text.find(name);
     if (at == std::string::npos) return false;
@@ -131,7 +84,7 @@ class BitFlipTest : public ::testing::Test {
   }
 
   // Damages a copy and judges what the server makes of it; tells which way it went.
-  std::string Judge(const Target& target, uint64_t offset, unsigned bit) {
+  std::string Judge(const DamageTarget& target, uint64_t offset, unsigned bit) {
     fs::remove_all(copy());
     fs::copy(original(), copy(), fs::copy_options::recursive);
     FlipBit(copy() / target.path, offset, bit);
@@ -178,7 +131,7 @@ class BitFlipTest : public ::testing::Test {
     std::map<std::string, std::map<std::string, int>> table;
     for (const auto& [kind, files] : targets_) {
       for (int i = 0; i < kFlipsOfAKind; ++i) {
-        const Target& target = files[random.Below(files.size())];
+        const DamageTarget& target = files[random.Below(files.size())];
         if (!fs::exists(original() / target.path)) continue;
         const uint64_t offset = random.Below(target.bytes);
         ++table[kind][Judge(target, offset, static_cast<unsigned>(random.Below(8)))];
@@ -198,7 +151,7 @@ class BitFlipTest : public ::testing::Test {
 
   TemporaryDirectory directory_;
   TrackedJobs jobs_;
-  std::map<std::string, std::vector<Target>> targets_;
+  DamageTargets targets_;
 };
 
 TEST_F(BitFlipTest, AfterACleanStopDamageIsRefusedOrHarmless) { FlipEverywhere(Stop::kTerm); }

@@ -1,20 +1,21 @@
 // Three real processes as one cluster: whoever is killed, what was acknowledged is there, once, and
 // the clients of the others see no error.
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/client.h"
 #include "gtest/gtest.h"
 #include "tests/integration/connection.h"
 #include "tests/support/process.h"
@@ -24,24 +25,12 @@ namespace {
 
 using testing::BuiltFile;
 using testing::Connection;
+using testing::FreeAddress;
 using testing::Process;
 using testing::TemporaryDirectory;
 
 constexpr int kNodes = 3;
 constexpr absl::Duration kAnswerWithin = absl::Seconds(20);
-
-// A port that nobody had a moment ago.
-std::string FreeAddress() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-}
 
 class ClusterTest : public ::testing::Test {
  protected:
@@ -174,6 +163,40 @@ TEST_F(ClusterTest, ARollingRestartIsNoErrorToAnybody) {
     EXPECT_EQ(ended->code, 0) << nodes_[node]->Log();
     Restart(node);
   }
+  EXPECT_EQ(Drain(0), expected_);
+}
+
+// Each of them cancelled the calls that it had taken last.
+TEST_F(ClusterTest, ARollingRestartIsNoErrorToClientsOfTheNodeThatStops) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  std::vector<std::multiset<std::string>> enqueued(8);
+  for (size_t i = 0; i < enqueued.size(); ++i) {
+    threads.emplace_back([this, i, &stop, bodies = &enqueued[i]] {
+      std::vector<std::string> nodes = addresses_;
+      std::rotate(nodes.begin(), nodes.begin() + static_cast<int64_t>(i % kNodes), nodes.end());
+      Client client({.endpoint = absl::StrJoin(nodes, ",")});
+      while (!stop.load()) {
+        v1::EnqueueRequest request;
+        request.set_queue(absl::StrCat("queue-", i % kQueues));
+        request.add_jobs()->set_body(absl::StrCat("job-", i, "-", bodies->size()));
+        const auto answer = client.Call(&v1::Holdfast::Stub::Enqueue, request);
+        ASSERT_TRUE(answer.ok()) << answer.status();
+        bodies->insert(request.jobs(0).body());
+      }
+    });
+  }
+  for (int node = 0; node < kNodes; ++node) {
+    EnqueueSome((node + 1) % kNodes, 20);
+    nodes_[node]->Signal(SIGTERM);
+    const auto ended = nodes_[node]->Wait(absl::Seconds(20));
+    EXPECT_TRUE(ended.ok()) << ended.status();
+    Restart(node);
+    AwaitServing(node);
+  }
+  stop.store(true);
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& bodies : enqueued) expected_.insert(bodies.begin(), bodies.end());
   EXPECT_EQ(Drain(0), expected_);
 }
 

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
+#include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
 
 namespace holdfast::testing {
@@ -18,25 +19,29 @@ namespace holdfast::testing {
 // Thread-safety: thread-safe once opened.
 class Connection {
  public:
-  // UNAVAILABLE when nothing answers at `address` within twenty seconds.
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& address) {
+  // UNAVAILABLE when nothing answers at `address` within `timeout`.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(
+      const std::string& address, absl::Duration timeout = absl::Seconds(20)) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(64 << 20);
     // A pool of its own: the port may have belonged to a server that is dead now.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     auto channel =
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-    const auto deadline = absl::ToChronoTime(absl::Now() + absl::Seconds(20));
+    const auto deadline = absl::ToChronoTime(absl::Now() + timeout);
     if (!channel->WaitForConnected(deadline)) {
       return absl::UnavailableError(absl::StrCat("no connection to ", address));
     }
-    return std::unique_ptr<Connection>(new Connection(v1::Holdfast::NewStub(channel)));
+    return std::unique_ptr<Connection>(new Connection(channel));
   }
   v1::Holdfast::StubInterface* stub() { return stub_.get(); }
+  v1::Admin::StubInterface* admin() { return admin_.get(); }
 
  private:
-  explicit Connection(std::unique_ptr<v1::Holdfast::Stub> stub) : stub_(std::move(stub)) {}
+  explicit Connection(const std::shared_ptr<grpc::Channel>& channel)
+      : stub_(v1::Holdfast::NewStub(channel)), admin_(v1::Admin::NewStub(channel)) {}
   const std::unique_ptr<v1::Holdfast::Stub> stub_;
+  const std::unique_ptr<v1::Admin::Stub> admin_;
 };
 
 }  // namespace holdfast::testing

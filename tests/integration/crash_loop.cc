@@ -1,7 +1,6 @@
 #include "tests/integration/crash_loop.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -12,8 +11,8 @@
 #include "base/prng.h"
 #include "base/status_macros.h"
 #include "tests/integration/connection.h"
+#include "tests/integration/tracked_disk.h"
 #include "tests/integration/workload.h"
-#include "tests/support/powercut/restore.h"
 #include "tests/support/process.h"
 
 namespace holdfast::testing {
@@ -39,8 +38,8 @@ class CrashLoop {
   explicit CrashLoop(const CrashLoopOptions& options)
       : options_(options),
         random_(options.seed),
-        root_(options.directory + "/root"),
-        journal_(options.directory + "/journal") {
+        disk_(options.directory, options.preload,
+              options.mode == CrashMode::kControl ? Syncs::kIgnored : Syncs::kKept) {
     report_.mode = options.mode;
     report_.seed = options.seed;
     shared_.request_prefix = absl::StrCat("crash-", options.seed, "-");
@@ -56,8 +55,6 @@ class CrashLoop {
   }
 
   absl::StatusOr<CrashLoopReport> Run() {
-    std::filesystem::create_directories(root_);
-    std::filesystem::create_directories(journal_);
     for (; report_.rounds < options_.rounds; ++report_.rounds) {
       RETURN_IF_ERROR(RunRound());
     }
@@ -77,16 +74,10 @@ class CrashLoop {
   ServerOptions MakeServerOptions() const {
     ServerOptions options;
     options.binary = options_.binary;
-    options.data_directory = root_ + "/data";
+    options.data_directory = disk_.root() + "/data";
     options.arguments = options_.server_arguments;
     options.log_path = options_.directory + "/server.log";
-    if (CutsPower()) {
-      options.environment = {
-          {"LD_PRELOAD", options_.preload},
-          {"HOLDFAST_POWERCUT_ROOT", root_},
-          {"HOLDFAST_POWERCUT_JOURNAL", journal_},
-          {"HOLDFAST_POWERCUT_IGNORE_SYNC", options_.mode == CrashMode::kControl ? "1" : "0"}};
-    }
+    if (CutsPower()) options.environment = disk_.Environment();
     return options;
   }
 
@@ -144,12 +135,7 @@ class CrashLoop {
     if (!CutsPower()) return absl::OkStatus();
     // Without a cut the next start finds bytes that are there but not synced.
     if (options_.mode == CrashMode::kPowerCut && random_.Chance(1, 4)) return absl::OkStatus();
-    powercut::RestoreOptions options;
-    options.seed = random_.Next();
-    const bool random_part = options_.mode == CrashMode::kPowerCut && random_.Chance(2, 3);
-    if (random_part) options.keep = powercut::Keep::kRandomPart;
-    ASSIGN_OR_RETURN(const powercut::RestoreReport cut,
-                     powercut::Restore(root_, journal_, options));
+    ASSIGN_OR_RETURN(const powercut::RestoreReport cut, disk_.Cut(&random_));
     ++report_.cuts;
     report_.unsynced_writes_cut += cut.writes_undone;
     report_.names_cut += cut.names_undone;
@@ -174,8 +160,7 @@ class CrashLoop {
 
   const CrashLoopOptions options_;
   Prng random_;
-  const std::string root_;
-  const std::string journal_;
+  TrackedDisk disk_;
   SharedState shared_;
   std::vector<std::unique_ptr<Client>> clients_;
   CrashLoopReport report_;

@@ -23,7 +23,7 @@ class Producer final : public Client {
   Producer(SharedState* shared, uint64_t seed) : shared_(shared), random_(seed) {}
 
   void Run(const Round& round) override {
-    while (!round.stop->IsSet()) {
+    while (!round.Over()) {
       if (pending_.has_value()) {
         shared_->repeated.fetch_add(1);
       } else if (shared_->outstanding.load() > kOutstandingMax) {
@@ -83,7 +83,10 @@ class Producer final : public Client {
       if (pending_->request.request_id().empty()) Record({}, Ended::kUnknown);
       return false;
     }
-    if (outcome.ended == Ended::kRefused) shared_->refused.fetch_add(1);
+    if (outcome.ended == Ended::kRefused) {
+      shared_->refused.fetch_add(1);
+      round.PauseAfterRefusal();
+    }
     Record(response, outcome.ended);
     return true;
   }

@@ -27,7 +27,7 @@ class Worker final : public Client {
       shared_->repeated.fetch_add(1);
       if (!SendDelete(round)) return;
     }
-    while (!round.stop->IsSet()) {
+    while (!round.Over()) {
       if (!held_.empty() && (held_.size() > kHeldMax || random_.Chance(1, 3))) {
         const HeldLease late = held_.front();
         held_.pop_front();
@@ -62,6 +62,11 @@ class Worker final : public Client {
         TimeUtil::MillisecondsToDuration(kLeaseMillis[random_.Below(std::size(kLeaseMillis))]);
     grpc::ClientContext context;
     SetDeadline(&context);
+    const bool goes_away = random_.Chance(1, 30);
+    if (goes_away) {
+      const auto within = absl::Microseconds(static_cast<int64_t>(random_.Below(100'000)));
+      context.set_deadline(absl::ToChronoTime(absl::Now() + within));
+    }
     v1::ReserveResponse response;
     Operation operation;
     operation.kind = OperationKind::kReserve;
@@ -70,8 +75,9 @@ class Worker final : public Client {
     operation.end_micros = NowMicros();
     if (outcome.ended == Ended::kUnknown) {
       shared_->unknown.fetch_add(1);
-      return false;
+      return goes_away;
     }
+    if (outcome.ended == Ended::kRefused) round.PauseAfterRefusal();
     std::vector<HeldLease> leases;
     for (const v1::Job& job : response.jobs()) {
       operation.grants.push_back(GrantOf(job));
@@ -96,6 +102,8 @@ class Worker final : public Client {
       } else if (chance < 96) {
         held_.push_back(lease);
       }  // else forgotten: its lease expires
+      // Used once more, when it is too late.
+      if (chance < 80 && random_.Chance(1, 12)) held_.push_back(lease);
     }
     if (!touched.empty() && !Touch(round, touched)) return false;
     if (!given_back.empty() && !Release(round, given_back)) return false;

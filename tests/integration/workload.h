@@ -2,8 +2,10 @@
 // what they saw.
 //
 // A client lives through many rounds; in each it runs on a thread of its own until the round is
-// stopped or the server stops answering. Between rounds it keeps what it does not know: requests
+// over or the server stops answering. Between rounds it keeps what it does not know: requests
 // with a request_id whose answer was lost are sent again, and leases are used after the crash.
+// Clients misbehave: they forget jobs, go away while a reserve waits, and use leases that have
+// expired, or that they have given back or used up.
 
 #ifndef HOLDFAST_TESTS_INTEGRATION_WORKLOAD_H_
 #define HOLDFAST_TESTS_INTEGRATION_WORKLOAD_H_
@@ -17,6 +19,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/prng.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
@@ -66,6 +69,11 @@ struct SharedState {
 struct Round {
   v1::Holdfast::StubInterface* server;
   const StopSignal* stop;
+  absl::Time until = absl::InfiniteFuture();  // or until the stop, what comes first
+
+  bool Over() const { return stop->IsSet() || absl::Now() >= until; }
+  // A client that was refused does not ask again at once.
+  void PauseAfterRefusal() const { stop->WaitFor(absl::Milliseconds(20)); }
 };
 
 // Microseconds since the Unix epoch.

@@ -236,6 +236,19 @@ std::string BuiltFile(const std::string& path) {
   return fs::absolute(absl::StrCat(base, "/", path)).string();
 }
 
+std::string FreeAddress() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK_GE(fd, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  socklen_t size = sizeof(address);
+  CHECK_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  close(fd);
+  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+}
+
 TemporaryDirectory::TemporaryDirectory() {
   const char* const folder = std::getenv("TEST_TMPDIR");
   path_ = absl::StrCat(folder == nullptr ? fs::temp_directory_path().string() : folder,

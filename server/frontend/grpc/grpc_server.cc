@@ -4,6 +4,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <string>
@@ -39,7 +40,7 @@ GrpcServer::GrpcServer(const GrpcServerOptions& options, Engine* engine)
     : options_(WithDefaults(options)),
       engine_(engine),
       service_({.engine = engine, .calls = &calls_, .body_bytes_max = options.body_bytes_max}),
-      admin_([this] { return Info(); }) {}
+      admin_([this] { return Info(); }, engine) {}
 
 GrpcServer::~GrpcServer() { Stop(absl::Now()); }
 
@@ -117,10 +118,17 @@ void GrpcServer::Drain(absl::Time deadline) {
   calls_.Drain(deadline);
 }
 
+void GrpcServer::Close(absl::Time deadline) {
+  if (closing_.joinable()) return;
+  Drain(deadline);
+  closing_ = std::thread([this, deadline] { server_->Shutdown(absl::ToChronoTime(deadline)); });
+  pthread_setname_np(closing_.native_handle(), "grpc_closing");
+}
+
 void GrpcServer::Stop(absl::Time deadline) {
   if (server_ == nullptr) return;
-  Drain(deadline);
-  server_->Shutdown(absl::ToChronoTime(deadline));
+  Close(deadline);
+  closing_.join();
   server_->Wait();
   server_.reset();
 }

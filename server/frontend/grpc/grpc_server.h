@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -56,8 +57,11 @@ class GrpcServer {
   // Health tells NOT_SERVING; reserves that wait end, and streams end as soon as they can: all of
   // them by `deadline`. Calls under way go on.
   void Drain(absl::Time deadline);
-  // Drains, takes no new call, waits until the last call has ended or the deadline has passed,
-  // and ends the rest. Blocks.
+  // Drains, and takes no new call: clients turn to other nodes. What is under way goes on, until
+  // `deadline` at most. Stop follows.
+  void Close(absl::Time deadline);
+  // Closes, waits until the last call has ended or the deadline (of Close, if that came before)
+  // has passed, and ends the rest. Blocks.
   void Stop(absl::Time deadline);
 
  private:
@@ -73,6 +77,7 @@ class GrpcServer {
   AdminService admin_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+  std::thread closing_;  // between Close and Stop: gRPC's shutdown blocks
 };
 
 }  // namespace holdfast

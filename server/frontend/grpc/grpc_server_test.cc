@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "proto/google/rpc/error_details.pb.h"
@@ -661,6 +662,27 @@ TEST_F(GrpcServerTest, NodeInfoTellsTheLimits) {
   EXPECT_FALSE(info.draining());
 }
 
+TEST_F(GrpcServerTest, ListReplicasTellsWhatEachHasApplied) {
+  engine_.on_query = [](const Query& query) {
+    EXPECT_TRUE(std::holds_alternative<ReplicasQuery>(query));
+    QueryResult result;
+    result.replicas = {
+        {.shard = ShardId(0), .leading = true, .applied = LogIndex(12), .state_hash = UINT64_MAX},
+        {.shard = ShardId(1), .leading = false, .applied = LogIndex(7), .state_hash = 1}};
+    return result;
+  };
+  v1::ListReplicasResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(v1::Admin::NewStub(channel_)->ListReplicas(&context, {}, &response).ok());
+  ASSERT_EQ(response.replicas_size(), 2);
+  EXPECT_EQ(response.replicas(0).shard(), 0u);
+  EXPECT_TRUE(response.replicas(0).leading());
+  EXPECT_EQ(response.replicas(0).applied_index(), 12u);
+  EXPECT_EQ(response.replicas(0).state_hash(), UINT64_MAX);
+  EXPECT_EQ(response.replicas(1).shard(), 1u);
+  EXPECT_FALSE(response.replicas(1).leading());
+}
+
 TEST_F(GrpcServerTest, StopEndsAWaitingReserveAsUnavailable) {
   v1::ReserveRequest request;
   request.add_queues("a");
@@ -675,6 +697,34 @@ TEST_F(GrpcServerTest, StopEndsAWaitingReserveAsUnavailable) {
   stopper.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Reason(status), "NODE_UNAVAILABLE");
+}
+
+TEST_F(GrpcServerTest, CloseTakesNoNewCallAndLetsThoseUnderWayEnd) {
+  engine_.Hold();
+  v1::EnqueueRequest request;
+  request.set_queue("a");
+  request.add_jobs()->set_body("b");
+  v1::EnqueueResponse response;
+  grpc::ClientContext context;
+  grpc::Status status;
+  absl::Notification ended;
+  stub_->async()->Enqueue(&context, &request, &response, [&](grpc::Status told) {
+    status = std::move(told);
+    ended.Notify();
+  });
+  engine_.WaitForCommands(1);
+  server_->Close(absl::Now() + absl::Seconds(30));
+  v1::NodeInfo info;
+  grpc::Status refused;
+  do {  // it closes on a thread of its own
+    grpc::ClientContext other;
+    refused = v1::Admin::NewStub(channel_)->GetNodeInfo(&other, {}, &info);
+  } while (refused.ok());
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(ended.HasBeenNotified());
+  engine_.Release();
+  ended.WaitForNotification();
+  EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
 }
 
 TEST(GrpcServer, AnAddressInUseIsRefusedByName) {

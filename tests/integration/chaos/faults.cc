@@ -1,0 +1,262 @@
+#include "tests/integration/chaos/faults.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "tests/integration/file_damage.h"
+
+namespace holdfast::testing {
+namespace {
+
+using Nodes = std::vector<int>;
+
+// How long a fault lasts.
+absl::Duration SomeTime(const Cluster& cluster, Prng* random) {
+  const int64_t longest = absl::ToInt64Milliseconds(cluster.options().fault_length_max);
+  return absl::Milliseconds(static_cast<int64_t>(random->Between(300, longest)));
+}
+
+int Majority(const Cluster& cluster) { return cluster.size() - cluster.minority(); }
+
+// The first `count`, and those after them.
+std::pair<Nodes, Nodes> SplitAt(const Nodes& nodes, int count) {
+  return {Nodes(nodes.begin(), nodes.begin() + count), Nodes(nodes.begin() + count, nodes.end())};
+}
+
+absl::Status Kill(Cluster* cluster, Prng* random, int count) {
+  cluster->Kill(cluster->Some(count, random));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+absl::Status KillOne(Cluster* cluster, Prng* random) { return Kill(cluster, random, 1); }
+absl::Status KillMajority(Cluster* cluster, Prng* random) {
+  return Kill(cluster, random, Majority(*cluster));
+}
+absl::Status KillAll(Cluster* cluster, Prng* random) {
+  return Kill(cluster, random, cluster->size());
+}
+
+absl::Status CutPower(Cluster* cluster, Prng* random, int count) {
+  RETURN_IF_ERROR(cluster->CutPower(cluster->Some(count, random), random));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+absl::Status CutPowerOfOne(Cluster* cluster, Prng* random) { return CutPower(cluster, random, 1); }
+absl::Status CutPowerOfMajority(Cluster* cluster, Prng* random) {
+  return CutPower(cluster, random, Majority(*cluster));
+}
+absl::Status CutPowerOfAll(Cluster* cluster, Prng* random) {
+  return CutPower(cluster, random, cluster->size());
+}
+
+absl::Status Pause(Cluster* cluster, Prng* random, int count) {
+  cluster->Pause(cluster->Some(count, random));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+absl::Status PauseOne(Cluster* cluster, Prng* random) { return Pause(cluster, random, 1); }
+absl::Status PauseMajority(Cluster* cluster, Prng* random) {
+  return Pause(cluster, random, Majority(*cluster));
+}
+
+absl::Status CutOff(Cluster* cluster, Prng* random, int count) {
+  const auto [one, other] = SplitAt(cluster->Some(cluster->size(), random), count);
+  RETURN_IF_ERROR(cluster->Part(one, other));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+absl::Status CutOffOne(Cluster* cluster, Prng* random) { return CutOff(cluster, random, 1); }
+absl::Status CutInHalves(Cluster* cluster, Prng* random) {
+  return CutOff(cluster, random, cluster->size() / 2);
+}
+
+enum class Sense { kDeaf, kMute };
+absl::Status CutOneWay(Cluster* cluster, Prng* random, Sense lost) {
+  const auto [one, other] = SplitAt(cluster->Some(cluster->size(), random), 1);
+  std::vector<Cut> cuts;
+  for (const int node : other) {
+    cuts.push_back(lost == Sense::kDeaf ? Cut{.from = node, .to = one[0]}
+                                        : Cut{.from = one[0], .to = node});
+  }
+  RETURN_IF_ERROR(cluster->CutLinks(cuts));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+absl::Status Deafen(Cluster* cluster, Prng* random) {
+  return CutOneWay(cluster, random, Sense::kDeaf);
+}
+absl::Status Mute(Cluster* cluster, Prng* random) {
+  return CutOneWay(cluster, random, Sense::kMute);
+}
+
+// Each node reaches its two neighbours only; of three nodes, two do not reach each other.
+absl::Status Ring(Cluster* cluster, Prng* random) {
+  const Nodes ring = cluster->Some(cluster->size(), random);
+  const size_t count = ring.size();
+  if (count == 3) {
+    RETURN_IF_ERROR(cluster->Part({ring[0]}, {ring[1]}));
+    return cluster->Rest(SomeTime(*cluster, random));
+  }
+  std::vector<Cut> cuts;
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t k = i + 2; k < count; ++k) {
+      if (i == 0 && k == count - 1) continue;
+      cuts.push_back({.from = ring[i], .to = ring[k]});
+      cuts.push_back({.from = ring[k], .to = ring[i]});
+    }
+  }
+  RETURN_IF_ERROR(cluster->CutLinks(cuts));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+
+// Everybody is heard by the next one only.
+absl::Status OneWayRing(Cluster* cluster, Prng* random) {
+  const Nodes ring = cluster->Some(cluster->size(), random);
+  std::vector<Cut> cuts;
+  for (size_t i = 0; i < ring.size(); ++i) {
+    for (size_t k = 0; k < ring.size(); ++k) {
+      if (k != i && k != (i + 1) % ring.size()) cuts.push_back({.from = ring[i], .to = ring[k]});
+    }
+  }
+  RETURN_IF_ERROR(cluster->CutLinks(cuts));
+  return cluster->Rest(SomeTime(*cluster, random));
+}
+
+absl::Status RollingRestart(Cluster* cluster, Prng* random) {
+  for (const int node : cluster->Some(cluster->size(), random)) {
+    RETURN_IF_ERROR(cluster->Stop(node));
+    RETURN_IF_ERROR(cluster->Start(node));
+    RETURN_IF_ERROR(cluster->AwaitHealthy(absl::Seconds(60)));
+  }
+  return absl::OkStatus();
+}
+
+// A minority is behind when another node loses power; then these are the majority, alone.
+absl::Status CutPowerWithOthersBehind(Cluster* cluster, Prng* random, bool paused) {
+  const auto [behind, others] =
+      SplitAt(cluster->Some(cluster->size(), random), cluster->minority());
+  const auto [cut, gone] = SplitAt(others, 1);
+  if (paused) {
+    cluster->Pause(behind);
+  } else {
+    RETURN_IF_ERROR(cluster->Part(behind, others));
+  }
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  RETURN_IF_ERROR(cluster->CutPower(cut, random));
+  cluster->Kill(gone);
+  if (paused) {
+    cluster->Resume();
+  } else {
+    RETURN_IF_ERROR(cluster->HealLinks());
+  }
+  RETURN_IF_ERROR(cluster->Start(cut[0]));
+  return cluster->Rest(absl::Seconds(2) + SomeTime(*cluster, random));
+}
+absl::Status CutPowerWithOthersPaused(Cluster* cluster, Prng* random) {
+  return CutPowerWithOthersBehind(cluster, random, true);
+}
+absl::Status CutPowerWithOthersCutOff(Cluster* cluster, Prng* random) {
+  return CutPowerWithOthersBehind(cluster, random, false);
+}
+
+absl::Status DiskFull(Cluster* cluster, Prng* random) {
+  RETURN_IF_ERROR(cluster->FillDisk());
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random) * 2));
+  return cluster->EmptyDisk();
+}
+absl::Status DiskFullAtStart(Cluster* cluster, Prng* random) {
+  RETURN_IF_ERROR(cluster->FillDisk());
+  const int node = *cluster->small_node();
+  cluster->Kill({node});
+  RETURN_IF_ERROR(cluster->Start(node));
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  return cluster->EmptyDisk();
+}
+
+// One bit of a file of any kind. Tells which.
+std::string FlipOne(const std::string& directory, const DamageTargets& targets, Prng* random) {
+  if (targets.empty()) return "without files";
+  const auto kind = std::next(targets.begin(), static_cast<int64_t>(random->Below(targets.size())));
+  const DamageTarget& file = kind->second[random->Below(kind->second.size())];
+  const std::string path = directory + "/" + file.path;
+  if (!std::filesystem::exists(path)) return file.path + " was gone";
+  const uint64_t offset = random->Below(file.bytes);
+  FlipBit(path, offset, static_cast<unsigned>(random->Below(8)));
+  return absl::StrCat(file.path, " byte ", offset);
+}
+
+}  // namespace
+
+const std::vector<Fault>& AllFaults() {
+  using Needs = Fault::Needs;
+  static const std::vector<Fault>* const kFaults = new std::vector<Fault>{
+      {"kill", "kill one", Needs::kNothing, KillOne},
+      {"kill", "kill a majority", Needs::kNothing, KillMajority},
+      {"kill", "kill all", Needs::kNothing, KillAll},
+      {"power", "power cut of one", Needs::kPreload, CutPowerOfOne},
+      {"power", "power cut of a majority", Needs::kPreload, CutPowerOfMajority},
+      {"power", "power cut of all", Needs::kPreload, CutPowerOfAll},
+      {"power", "power cut, others paused", Needs::kPreload, CutPowerWithOthersPaused},
+      {"power", "power cut, others cut off", Needs::kNamespaces, CutPowerWithOthersCutOff},
+      {"pause", "pause one", Needs::kNothing, PauseOne},
+      {"pause", "pause a majority", Needs::kNothing, PauseMajority},
+      {"partition", "cut off one", Needs::kNamespaces, CutOffOne},
+      {"partition", "cut in halves", Needs::kNamespaces, CutInHalves},
+      {"partition", "one deaf", Needs::kNamespaces, Deafen},
+      {"partition", "one mute", Needs::kNamespaces, Mute},
+      {"partition", "ring", Needs::kNamespaces, Ring},
+      {"partition", "one-way ring", Needs::kNamespaces, OneWayRing},
+      {"restart", "rolling restart", Needs::kNothing, RollingRestart},
+      {"disk", "disk full", Needs::kSmallDisk, DiskFull},
+      {"disk", "disk full at start", Needs::kSmallDisk, DiskFullAtStart},
+  };
+  return *kFaults;
+}
+
+std::vector<Fault> FaultsFor(const std::vector<std::string>& kinds, const ClusterOptions& options) {
+  const bool loopback = options.network == NetworkKind::kLoopback;
+  std::vector<Fault> faults;
+  for (const Fault& fault : AllFaults()) {
+    if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), fault.kind) == kinds.end()) {
+      continue;
+    }
+    if (fault.kind == "power" && options.preload.empty()) continue;
+    if (fault.needs == Fault::Needs::kNamespaces && loopback) continue;
+    if (fault.needs == Fault::Needs::kSmallDisk && options.small_disk_bytes == 0) continue;
+    faults.push_back(fault);
+  }
+  return faults;
+}
+
+std::vector<std::string> FaultsLost(const ClusterOptions& options) {
+  std::vector<std::string> names;
+  if (options.network == NetworkKind::kNamespaces) return names;
+  for (const Fault& fault : AllFaults()) {
+    const bool sandboxed =
+        fault.needs == Fault::Needs::kNamespaces || fault.needs == Fault::Needs::kSmallDisk;
+    if (sandboxed) names.push_back(fault.name);
+  }
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> FlipBits(Cluster* cluster, Prng* random) {
+  const Nodes nodes = cluster->Some(cluster->minority(), random);
+  std::vector<DamageTargets> targets;
+  // Only what is known to be synced can be told from a torn tail: what was written some time ago.
+  for (const int node : nodes) targets.push_back(DamageTargetsIn(cluster->DataDirectory(node)));
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  cluster->Kill(nodes);
+  std::vector<std::string> stories;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const std::string damaged = FlipOne(cluster->DataDirectory(nodes[i]), targets[i], random);
+    cluster->Retire(nodes[i]);
+    RETURN_IF_ERROR(cluster->Start(nodes[i]));
+    stories.push_back(absl::StrCat("node ", nodes[i] + 1, ", ", damaged));
+  }
+  RETURN_IF_ERROR(cluster->Rest(absl::Seconds(3)));
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    absl::StrAppend(&stories[i], cluster->Running(nodes[i]) ? ": serves" : ": found it and ended");
+  }
+  return stories;
+}
+
+}  // namespace holdfast::testing
