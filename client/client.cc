@@ -39,8 +39,20 @@ Client::Client(const Options& options) : options_(options) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMillisMax);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillisMax);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectMillisMin);
-  stub_ = v1::Holdfast::NewStub(grpc::CreateCustomChannel(
-      TargetOf(options.endpoint), grpc::InsecureChannelCredentials(), arguments));
+  const auto channel = grpc::CreateCustomChannel(TargetOf(options.endpoint),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  stub_ = v1::Holdfast::NewStub(channel);
+  admin_ = v1::Admin::NewStub(channel);
+}
+
+absl::StatusOr<v1::NodeInfo> Client::GetNodeInfo() {
+  v1::NodeInfo info;
+  const absl::Status status =
+      Retry(absl::Now() + options_.timeout, [&](grpc::ClientContext* context) {
+        return admin_->GetNodeInfo(context, v1::GetNodeInfoRequest(), &info);
+      });
+  if (!status.ok()) return status;
+  return info;
 }
 
 absl::Status Client::Retry(absl::Time deadline,

@@ -26,6 +26,7 @@
 #include "client/duration.h"
 #include "client/status.h"
 #include "grpcpp/grpcpp.h"
+#include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
 
 namespace holdfast {
@@ -68,6 +69,9 @@ class Client {
     return response;
   }
 
+  // What the node is and what it takes. Errors: as the method documents them; DEADLINE_EXCEEDED.
+  absl::StatusOr<v1::NodeInfo> GetNodeInfo();
+
   // For streams and for what Call does not do.
   v1::Holdfast::Stub* stub() { return stub_.get(); }
   const Options& options() const { return options_; }
@@ -78,6 +82,7 @@ class Client {
 
   const Options options_;
   std::unique_ptr<v1::Holdfast::Stub> stub_;
+  std::unique_ptr<v1::Admin::Stub> admin_;
 };
 
 }  // namespace holdfast

@@ -46,6 +46,24 @@ struct RequestIdentity {
   bool has_digest() const { return (digest_high | digest_low) != 0; }
 };
 
+// Ids are below it: whoever holds numbers as doubles holds them exactly.
+inline constexpr uint64_t kJobIdEnd = uint64_t{1} << 53;
+
+// What another system, which kept the job until now, knows of it.
+struct JobPast {
+  // Its id there, which it keeps: of this shard, above all ids drawn so far, below kJobIdEnd; else
+  // kInvalidArgument. 0: it gets the next one.
+  JobId id;
+  LogTime created;  // a time that is still to come counts as this entry's
+  uint32_t reserves = 0;
+  uint32_t timeouts = 0;
+  uint32_t releases = 0;
+  uint32_t buries = 0;
+  uint32_t kicks = 0;
+
+  auto operator<=>(const JobPast&) const = default;
+};
+
 struct JobSpec {
   uint32_t priority = 0;
   LogDuration delay;           // 0: ready at once
@@ -54,6 +72,9 @@ struct JobSpec {
   std::string_view dedup_key;  // empty: none
   uint32_t payload_size_bytes = 0;
   uint64_t payload_digest = 0;
+  LogDuration dedup_window = {};  // of this job's key; 0: the queue's; at most kDedupWindowMax
+  bool buried = false;            // it begins buried (kByWorker); its delay is remembered only
+  std::optional<JobPast> past = std::nullopt;
 };
 
 struct LeaseRef {

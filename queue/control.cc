@@ -11,8 +11,7 @@ bool AreValid(const QueueOptions& options) {
   return options.default_lease > none && options.retry.backoff_min >= none &&
          options.retry.backoff_max >= none && options.retry.multiplier_percent >= 100 &&
          options.retry.multiplier_percent <= 1000 && options.ttl >= none &&
-         options.dedup_window > none &&
-         options.dedup_window <= LogDuration::Seconds(30 * 24 * 60 * 60) &&
+         options.dedup_window > none && options.dedup_window <= kDedupWindowMax &&
          options.on_expiry <= ExpiryAction::kDelete;
 }
 

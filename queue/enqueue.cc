@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "queue/machine_impl.h"
 
 namespace holdfast {
@@ -5,7 +7,8 @@ namespace {
 
 bool IsValid(const JobSpec& spec) {
   return spec.delay >= LogDuration() && spec.lease >= LogDuration() && spec.ttl >= LogDuration() &&
-         spec.dedup_key.size() <= kDedupKeyBytesMax;
+         spec.dedup_key.size() <= kDedupKeyBytesMax && spec.dedup_window >= LogDuration() &&
+         spec.dedup_window <= kDedupWindowMax;
 }
 
 }  // namespace
@@ -26,13 +29,39 @@ bool Machine::Impl::AnswersWithEarlierJob(QueueState* queue, const JobSpec& spec
 
 void Machine::Impl::RememberDedupKey(QueueState* queue, const JobSpec& spec, JobId job) {
   if (queue->dedup == nullptr) queue->dedup = std::make_unique<DedupTable>();
-  const LogTime expires = now() + queue->record.options.dedup_window;
+  const bool own = spec.dedup_window != LogDuration();
+  const LogTime expires = now() + (own ? spec.dedup_window : queue->record.options.dedup_window);
   const std::string key(spec.dedup_key);
   MarkDedupChanged(queue->record.id, key, nullptr);
   if (!absent_dedups_.empty()) absent_dedups_.erase(DedupKey(queue->record.id, key));
   queue->dedup->Add(key, job, expires);
   ++queue->record.dedup_count;
   LowerDeadline(queue, expires);
+}
+
+bool Machine::Impl::DrawId(const JobSpec& spec, JobId* id) {
+  uint64_t sequence = globals_.next_sequence;
+  if (spec.past.has_value() && spec.past->id != JobId()) {
+    const uint64_t kept = spec.past->id.value();
+    sequence = kept / options_.shards;
+    if (kept >= kJobIdEnd || kept % options_.shards != options_.shard.value() ||
+        sequence < globals_.next_sequence) {
+      return false;
+    }
+  }
+  *id = JobId(sequence * options_.shards + options_.shard.value());
+  globals_.next_sequence = sequence + 1;
+  globals_changed_ = true;
+  return true;
+}
+
+void Machine::Impl::Remember(const JobPast& past, Job* job) const {
+  job->created = std::min(past.created, now());
+  job->reserves = past.reserves;
+  job->timeouts = past.timeouts;
+  job->releases = past.releases;
+  job->buries = past.buries;
+  job->kicks = past.kicks;
 }
 
 ItemOutcome Machine::Impl::EnqueueOne(QueueState* queue, const JobSpec& spec) {
@@ -54,8 +83,10 @@ ItemOutcome Machine::Impl::EnqueueOne(QueueState* queue, const JobSpec& spec) {
     return item;
   }
   Job job;
-  job.id = JobId(globals_.next_sequence++ * options_.shards + options_.shard.value());
-  globals_changed_ = true;
+  if (!DrawId(spec, &job.id)) {
+    item.code = OutcomeCode::kInvalidArgument;
+    return item;
+  }
   job.queue = record.id;
   job.priority = spec.priority;
   job.created = now();
@@ -65,12 +96,22 @@ ItemOutcome Machine::Impl::EnqueueOne(QueueState* queue, const JobSpec& spec) {
   job.delay = spec.delay;
   job.payload_size_bytes = spec.payload_size_bytes;
   job.payload_digest = spec.payload_digest;
+  if (spec.past.has_value()) Remember(*spec.past, &job);
+  if (spec.buried) {
+    job.state = JobState::kBuried;
+    job.buried_reason = BuriedReason::kByWorker;
+    job.due = now();
+  }
   JobNode* node = Create(queue, job);
-  MakeReadyAt(queue, node, now() + spec.delay);
+  if (spec.buried) {
+    Link(queue, node);
+  } else {
+    MakeReadyAt(queue, node, now() + spec.delay);
+  }
   if (!spec.dedup_key.empty()) RememberDedupKey(queue, spec, job.id);
   item.job = job.id;
   item.state = node->job.state;
-  item.due = node->job.due;
+  if (item.state == JobState::kDelayed) item.due = node->job.due;
   return item;
 }
 

@@ -168,7 +168,7 @@ class Machine {
   struct Totals {
     uint64_t jobs_by_state[kJobStates] = {};
     uint64_t urgent_jobs = 0;  // ready with priority < 1024
-    uint64_t enqueued = 0;     // jobs that ever were
+    uint64_t enqueued = 0;     // jobs that ever were; after a kept id all below it count
     uint64_t timeouts = 0;     // leases that expired since this object was made
     uint64_t queues = 0;
     uint64_t hot_jobs = 0;

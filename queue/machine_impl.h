@@ -123,6 +123,9 @@ class Machine::Impl {
   // --- enqueue.cc
   ItemOutcome EnqueueOne(QueueState* queue, const JobSpec& spec);
   bool AnswersWithEarlierJob(QueueState* queue, const JobSpec& spec, ItemOutcome* item);
+  // The next id, or the one that the job keeps; false: it cannot.
+  bool DrawId(const JobSpec& spec, JobId* id);
+  void Remember(const JobPast& past, Job* job) const;
   void RememberDedupKey(QueueState* queue, const JobSpec& spec, JobId job);
 
   // --- reserve.cc

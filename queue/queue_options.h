@@ -23,6 +23,8 @@ struct RetryPolicy {
 
 enum class ExpiryAction : uint8_t { kBury = 0, kDelete = 1 };
 
+inline constexpr LogDuration kDedupWindowMax = LogDuration::Seconds(30 * 24 * 60 * 60);
+
 struct QueueOptions {
   LogDuration default_lease = LogDuration::Seconds(60);  // for jobs enqueued without one
   RetryPolicy retry;
@@ -31,7 +33,7 @@ struct QueueOptions {
   uint64_t max_jobs = 0;      // 0: no limit
   uint64_t max_bytes = 0;     // sum of payload sizes; 0: no limit
   uint64_t max_reserved = 0;  // jobs leased at once, cluster wide; 0: no limit
-  // How long a dedup key keeps answering with its first job; (0, 30 days].
+  // How long a dedup key keeps answering with its first job; (0, kDedupWindowMax].
   LogDuration dedup_window = LogDuration::Seconds(300);
 
   auto operator<=>(const QueueOptions&) const = default;

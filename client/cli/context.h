@@ -78,6 +78,7 @@ void AddReserveCommand(CLI::App* app, CliContext* context);
 void AddSettleCommands(CLI::App* app, CliContext* context);
 void AddWorkCommand(CLI::App* app, CliContext* context);
 void AddInspectCommands(CLI::App* app, CliContext* context);
+void AddImportCommand(CLI::App* app, CliContext* context);
 void AddQueueCommands(CLI::App* app, CliContext* context);
 
 // A duration option: `*value` is what was given, checked; untouched if it was not given.

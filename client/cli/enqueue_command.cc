@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -7,13 +5,17 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/batch_enqueuer.h"
 #include "client/cli/context.h"
-#include "client/cli/line_enqueuer.h"
+#include "client/cli/progress.h"
 
 namespace holdfast {
 namespace {
 
 constexpr uint64_t kCountMax = 1'000'000;
+// Of a message of lines.
+constexpr int kJobsPerMessage = 200;
+constexpr size_t kBytesPerMessage = 1 << 20;
 
 struct Arguments {
   std::string queue;
@@ -82,6 +84,23 @@ void EnqueueCopies(CliContext* context, const Arguments& arguments, v1::JobSpec 
   if (context->json()) context->PrintJson(results);
 }
 
+// The next lines of `in` as one message; false at its end.
+bool ReadLines(std::istream& in, const std::string& queue, const v1::JobSpec& spec,
+               v1::EnqueueStreamRequest* message) {
+  std::string line;
+  size_t bytes = 0;
+  while (message->jobs_size() < kJobsPerMessage && bytes < kBytesPerMessage &&
+         std::getline(in, line)) {
+    v1::JobSpec* job = message->add_jobs();
+    *job = spec;
+    bytes += line.size();
+    job->set_body(std::move(line));
+    line.clear();
+  }
+  message->set_queue(queue);
+  return message->jobs_size() > 0;
+}
+
 void EnqueueLines(CliContext* context, const Arguments& arguments, const v1::JobSpec& spec) {
   std::ifstream file;
   if (arguments.lines != "-") {
@@ -91,10 +110,16 @@ void EnqueueLines(CliContext* context, const Arguments& arguments, const v1::Job
           absl::NotFoundError(absl::StrCat("cannot read '", arguments.lines, "'")));
     }
   }
-  LineEnqueuer enqueuer(
-      &context->client(), arguments.queue, spec,
-      isatty(STDERR_FILENO) != 0 ? LineEnqueuer::Progress::kShow : LineEnqueuer::Progress::kQuiet);
-  const absl::Status status = enqueuer.Run(arguments.lines == "-" ? std::cin : file);
+  std::istream& in = arguments.lines == "-" ? std::cin : file;
+  Progress progress("jobs enqueued");
+  BatchEnqueuer enqueuer(
+      &context->client(),
+      [&](v1::EnqueueStreamRequest* message) {
+        return ReadLines(in, arguments.queue, spec, message);
+      },
+      [&] { progress.Show(enqueuer.answered()); });
+  const absl::Status status = enqueuer.Run();
+  progress.End();
   if (context->json()) {
     context->PrintJson({{"enqueued", enqueuer.enqueued()},
                         {"deduplicated", enqueuer.deduplicated()},

@@ -32,6 +32,16 @@ std::string If(bool given, const char* name, const std::string& value) {
   return given ? std::string(" ") + name + "=" + value : "";
 }
 
+std::string PastText(const JobPast& past) {
+  std::string text =
+      std::to_string(past.id.value()) + ":" + DurationText(past.created - kTestOrigin);
+  for (const uint32_t count :
+       {past.reserves, past.timeouts, past.releases, past.buries, past.kicks}) {
+    text += ":" + std::to_string(count);
+  }
+  return text;
+}
+
 std::string SpecText(const JobSpec& spec) {
   const LogDuration none;
   return If(spec.priority != 0, "priority", std::to_string(spec.priority)) +
@@ -39,6 +49,9 @@ std::string SpecText(const JobSpec& spec) {
          If(spec.lease != none, "lease", DurationText(spec.lease)) +
          If(spec.ttl != none, "ttl", DurationText(spec.ttl)) +
          If(!spec.dedup_key.empty(), "key", std::string(spec.dedup_key)) +
+         If(spec.dedup_window != none, "window", DurationText(spec.dedup_window)) +
+         If(spec.buried, "begins", "buried") +
+         If(spec.past.has_value(), "past", PastText(spec.past.value_or(JobPast()))) +
          If(spec.payload_size_bytes != 0, "bytes", std::to_string(spec.payload_size_bytes)) +
          If(spec.payload_digest != 0, "digest", std::to_string(spec.payload_digest));
 }
@@ -240,6 +253,23 @@ class Words {
   std::string error_;
 };
 
+// ID:CREATED:RESERVES:TIMEOUTS:RELEASES:BURIES:KICKS
+JobPast ReadPast(const std::string& text, Words* words) {
+  const std::vector<std::string> parts = SplitWords(text, ':');
+  if (parts.size() != 7) {
+    words->Fail("not a past: " + text);
+    return JobPast();
+  }
+  const auto count = [&](size_t at) { return static_cast<uint32_t>(words->ToNumber(parts[at])); };
+  return {JobId(words->ToNumber(parts[0])),
+          kTestOrigin + words->ToDuration(parts[1]),
+          count(2),
+          count(3),
+          count(4),
+          count(5),
+          count(6)};
+}
+
 void ReadSpecs(std::string_view text, EnqueueCommand* command, Words* errors) {
   for (size_t comma = 0; comma != std::string_view::npos;) {
     comma = text.find(',');
@@ -251,6 +281,9 @@ void ReadSpecs(std::string_view text, EnqueueCommand* command, Words* errors) {
     spec.lease = words.Duration("lease");
     spec.ttl = words.Duration("ttl");
     spec.dedup_key = Intern(words.Named("key").value_or(""));
+    spec.dedup_window = words.Duration("window");
+    spec.buried = words.Named("begins") == "buried";
+    if (const auto past = words.Named("past")) spec.past = ReadPast(*past, &words);
     spec.payload_size_bytes = static_cast<uint32_t>(words.Number("bytes", 0));
     spec.payload_digest = words.Number("digest", 0);
     uint64_t times = 1;

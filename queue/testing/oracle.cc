@@ -1,6 +1,7 @@
 #include "queue/testing/oracle.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -309,7 +310,8 @@ Outcome Oracle::Execute(const CommandBody& body) {
 ItemOutcome Oracle::EnqueueOne(const JobSpec& spec, QueueRecord* queue) {
   const LogDuration none;
   if (spec.delay < none || spec.lease < none || spec.ttl < none ||
-      spec.dedup_key.size() > kDedupKeyBytesMax) {
+      spec.dedup_key.size() > kDedupKeyBytesMax || spec.dedup_window < none ||
+      spec.dedup_window > kDedupWindowMax) {
     return Refused(JobId(), OutcomeCode::kInvalidArgument);
   }
   const auto dedup_key = std::pair(queue->id, std::string(spec.dedup_key));
@@ -331,7 +333,15 @@ ItemOutcome Oracle::EnqueueOne(const JobSpec& spec, QueueRecord* queue) {
     return Refused(JobId(), OutcomeCode::kQueueFullBytes);
   }
   Job job;
-  job.id = JobId(next_sequence_++ * shards_ + shard_.value());
+  job.id = JobId(next_sequence_ * shards_ + shard_.value());
+  if (spec.past.has_value() && spec.past->id > JobId()) {
+    if (spec.past->id < job.id || spec.past->id >= JobId(kJobIdEnd) ||
+        (spec.past->id.value() - job.id.value()) % shards_ != 0) {
+      return Refused(JobId(), OutcomeCode::kInvalidArgument);
+    }
+    job.id = spec.past->id;
+  }
+  next_sequence_ = job.id.value() / shards_ + 1;
   job.queue = queue->id;
   job.priority = spec.priority;
   job.created = now_;
@@ -341,11 +351,24 @@ ItemOutcome Oracle::EnqueueOne(const JobSpec& spec, QueueRecord* queue) {
   job.delay = spec.delay;
   job.payload_size_bytes = spec.payload_size_bytes;
   job.payload_digest = spec.payload_digest;
-  MakeReadyOrDelayed(&job, spec.delay);
+  if (spec.past.has_value()) {
+    const JobPast& past = *spec.past;
+    if (past.created < now_) job.created = past.created;
+    std::tie(job.reserves, job.timeouts, job.releases, job.buries, job.kicks) =
+        std::tie(past.reserves, past.timeouts, past.releases, past.buries, past.kicks);
+  }
+  if (spec.buried) {
+    BuryJob(&job, BuriedReason::kByWorker);
+    --job.buries;
+  } else {
+    MakeReadyOrDelayed(&job, spec.delay);
+  }
   ++queue->total_enqueued;
   jobs_[job.id] = job;
   if (!spec.dedup_key.empty()) {
-    dedups_[dedup_key] = {queue->id, dedup_key.second, job.id, now_ + options.dedup_window};
+    dedups_[dedup_key] = {
+        queue->id, dedup_key.second, job.id,
+        now_ + (spec.dedup_window > none ? spec.dedup_window : options.dedup_window)};
   }
   return Done(job);
 }

@@ -277,9 +277,25 @@ class Generator {
       if (prng_.Chance(1, 6)) spec.dedup_key = kKeys[prng_.Below(6)];
       spec.payload_size_bytes = static_cast<uint32_t>(prng_.Below(100));
       spec.payload_digest = prng_.Next();
+      if (prng_.Chance(1, 20)) spec.dedup_window = Ticks(300);
+      spec.buried = prng_.Chance(1, 20);
+      if (prng_.Chance(1, 30)) spec.past = Past();
       enqueue.jobs.push_back(spec);
     }
     return enqueue;
+  }
+  // Mostly one that the shard, 1 of 4, can take.
+  JobPast Past() {
+    JobPast past;
+    const uint64_t last = ids_.empty() ? 1 : ids_.back().value();
+    if (prng_.Chance(3, 4)) past.id = JobId(last + prng_.Below(5) * (prng_.Chance(1, 9) ? 1 : 4));
+    past.created = now_ + ((prng_.Chance(1, 3) ? Ticks(50) : LogDuration()) - Ticks(50));
+    past.reserves = static_cast<uint32_t>(prng_.Below(5));
+    past.buries = static_cast<uint32_t>(prng_.Below(5));
+    past.kicks = 3;
+    past.releases = 2;
+    past.timeouts = 1;
+    return past;
   }
   CommandBody Reserve() {
     ReserveCommand reserve;

@@ -32,7 +32,15 @@ enum JobFlag : uint8_t {
   kHasLease = 4,
   kHasTtl = 8,
   kHasDedupKey = 16,
-  kAllJobFlags = 31,
+  kHasMore = 32,
+  kAllJobFlags = 63,
+};
+// In a second byte, where the first says so.
+enum MoreJobFlag : uint8_t {
+  kHasDedupWindow = 1,
+  kBeginsBuried = 2,
+  kHasPast = 4,
+  kAllMoreJobFlags = 7,
 };
 enum ChangeFlag : uint8_t { kSetsPriority = 1, kSetsDelay = 2 };
 constexpr uint8_t kAllStates = 0xf;
@@ -267,6 +275,31 @@ bool ReadBody(ByteReader* in, PutSettingsCommand* body) {
 }
 
 // --- Enqueue.
+void PutMore(std::string* out, uint8_t more, const JobSpec& job) {
+  PutFixed8(out, more);
+  if ((more & kHasDedupWindow) != 0) Put(out, job.dedup_window);
+  if ((more & kHasPast) == 0) return;
+  const JobPast& past = *job.past;
+  Put(out, past.id);
+  Put(out, past.created);
+  for (const uint32_t count :
+       {past.reserves, past.timeouts, past.releases, past.buries, past.kicks}) {
+    Put(out, uint64_t{count});
+  }
+}
+bool ReadPast(ByteReader* in, JobPast* past) {
+  return Read(in, &past->id) && Read(in, &past->created) && Read(in, &past->reserves) &&
+         Read(in, &past->timeouts) && Read(in, &past->releases) && Read(in, &past->buries) &&
+         Read(in, &past->kicks);
+}
+bool ReadMore(ByteReader* in, JobSpec* job) {
+  uint8_t more = 0;
+  if (!ReadFlags(in, kAllMoreJobFlags, &more) || more == 0) return false;
+  job->buried = (more & kBeginsBuried) != 0;
+  return ((more & kHasDedupWindow) == 0 || Read(in, &job->dedup_window)) &&
+         ((more & kHasPast) == 0 || ReadPast(in, &job->past.emplace()));
+}
+
 bool ReadJob(ByteReader* in, JobSpec* job, std::string_view* payload) {
   uint8_t flags = 0;
   return ReadFlags(in, kAllJobFlags, &flags) &&
@@ -275,8 +308,8 @@ bool ReadJob(ByteReader* in, JobSpec* job, std::string_view* payload) {
          ((flags & kHasLease) == 0 || Read(in, &job->lease)) &&
          ((flags & kHasTtl) == 0 || Read(in, &job->ttl)) &&
          ((flags & kHasDedupKey) == 0 || in->Bytes(&job->dedup_key)) &&
-         Read(in, &job->payload_size_bytes) && in->Fixed64(&job->payload_digest) &&
-         in->Skip(job->payload_size_bytes, payload);
+         ((flags & kHasMore) == 0 || ReadMore(in, job)) && Read(in, &job->payload_size_bytes) &&
+         in->Fixed64(&job->payload_digest) && in->Skip(job->payload_size_bytes, payload);
 }
 
 bool ReadEnqueue(ByteReader* in, EnqueueCommand* body,
@@ -349,14 +382,19 @@ void EnqueueEncoder::BeginJob(const JobSpec& spec, size_t payload_size) {
   field(kHasDelay, static_cast<uint64_t>(spec.delay.micros()));
   field(kHasLease, static_cast<uint64_t>(spec.lease.micros()));
   field(kHasTtl, static_cast<uint64_t>(spec.ttl.micros()));
+  const auto more = static_cast<uint8_t>(
+      (spec.dedup_window == LogDuration() ? 0 : kHasDedupWindow) |
+      (spec.buried ? kBeginsBuried : 0) | (spec.past.has_value() ? kHasPast : 0));
   if (!spec.dedup_key.empty()) flags |= kHasDedupKey;
+  if (more != 0) flags |= kHasMore;
   head[0] = static_cast<char>(flags);
-  if (spec.dedup_key.empty()) {
+  if ((flags & (kHasDedupKey | kHasMore)) == 0) {
     p = WriteVarint(p, payload_size);
     bytes_.append(head, static_cast<size_t>(p - head));
   } else {
     bytes_.append(head, static_cast<size_t>(p - head));
-    PutBytes(&bytes_, spec.dedup_key);
+    if (!spec.dedup_key.empty()) PutBytes(&bytes_, spec.dedup_key);
+    if (more != 0) PutMore(&bytes_, more, spec);
     PutVarint(&bytes_, payload_size);
   }
 }

@@ -69,6 +69,17 @@ TEST(CommandCodec, UnknownKindsAndFlagsAreRefused) {
   EXPECT_TRUE(refused(std::string("\x0d\x00\x01q\x10", 5)));
 }
 
+TEST(CommandCodec, AJobsSecondFlagsAreNeitherEmptyNorUnknown) {
+  const auto decoded = [](char more) {
+    std::string job = std::string("\x20", 1) + more + '\0' + std::string(8, '\0');
+    return DecodeCommand(std::string("\x01\x00\x01q\x01\x00", 6) + job);
+  };
+  ASSERT_TRUE(decoded(2).ok());
+  EXPECT_TRUE(std::get<EnqueueCommand>(decoded(2)->command.body).jobs[0].buried);
+  EXPECT_FALSE(decoded(0).ok());
+  for (int flag = 8; flag < 256; flag *= 2) EXPECT_FALSE(decoded(static_cast<char>(flag + 2)).ok());
+}
+
 TEST(CommandCodec, CountsOverTheBoundAreRefused) {
   std::string leases("\x04\x00\xe9\x07", 4);  // delete, 1001 leases
   leases.append(2 * 1001, '\x01');

@@ -19,7 +19,7 @@ auto Fields(const RequestIdentity& v) {
 }
 auto Fields(const JobSpec& v) {
   return std::tie(v.priority, v.delay, v.lease, v.ttl, v.dedup_key, v.payload_size_bytes,
-                  v.payload_digest);
+                  v.payload_digest, v.dedup_window, v.buried, v.past);
 }
 auto Fields(const Job& v) {
   return std::tie(v.id, v.queue, v.state, v.buried_reason, v.priority, v.epoch, v.due, v.created,
@@ -389,10 +389,22 @@ RandomValues::EncodableCommand RandomValues::Enqueue() {
     std::string payload;
     AppendPayload(&payload, Payload(40));
     out.payloads.push_back(kept_.emplace_back(std::move(payload)));
-    enqueue.jobs.push_back({Number32(), Duration(), Duration(), Duration(),
-                            prng_.Chance(1, 2) ? Bytes(kDedupKeyBytesMax) : std::string_view(),
-                            static_cast<uint32_t>(out.payloads.back().size()),
-                            PayloadDigest(out.payloads.back())});
+    JobSpec job = {Number32(),
+                   Duration(),
+                   Duration(),
+                   Duration(),
+                   prng_.Chance(1, 2) ? Bytes(kDedupKeyBytesMax) : std::string_view(),
+                   static_cast<uint32_t>(out.payloads.back().size()),
+                   PayloadDigest(out.payloads.back())};
+    if (prng_.Chance(1, 4)) job.dedup_window = Duration();
+    job.buried = prng_.Chance(1, 4);
+    if (prng_.Chance(1, 4)) {
+      job.past = {JobId(Number()), LogTime::FromMicros(Number()),
+                  Number32(),      Number32(),
+                  Number32(),      Number32(),
+                  Number32()};
+    }
+    enqueue.jobs.push_back(job);
   }
   out.command = {Request(), std::move(enqueue)};
   return out;

@@ -92,6 +92,9 @@ TEST_F(GrpcServerTest, EnqueueCarriesEveryFieldToTheCommand) {
     EXPECT_EQ(payload->attributes[0], (Attribute{"a", "1"}));
     EXPECT_EQ(payload->attributes[1], (Attribute{"b", "2"}));
     EXPECT_EQ(seen.jobs[0].dedup_key, "once");
+    EXPECT_EQ(seen.jobs[0].dedup_window, LogDuration::Seconds(7200));
+    EXPECT_TRUE(seen.jobs[0].buried);
+    EXPECT_FALSE(seen.jobs[1].buried);
     ExecuteResult result;
     result.outcome.items.resize(2);
     result.outcome.items[0].job = JobId(17);
@@ -113,6 +116,8 @@ TEST_F(GrpcServerTest, EnqueueCarriesEveryFieldToTheCommand) {
   (*job->mutable_attributes())["b"] = "2";
   (*job->mutable_attributes())["a"] = "1";
   job->set_dedup_key("once");
+  job->mutable_dedup_window()->set_seconds(7200);
+  job->set_buried(true);
   request.add_jobs();
   v1::EnqueueResponse response;
   grpc::ClientContext context;

@@ -71,6 +71,13 @@ Violation CheckJob(const v1::JobSpec& job, size_t body_bytes_max, JobSpec* spec,
   if (job.has_ttl()) {
     if (auto violation = CheckSpan("ttl", job.ttl(), kTtlRange, &spec->ttl)) return violation;
   }
+  if (job.has_dedup_window()) {
+    if (auto violation =
+            CheckSpan("dedup_window", job.dedup_window(), kDedupWindowRange, &spec->dedup_window)) {
+      return violation;
+    }
+  }
+  spec->buried = job.buried();
   return nullptr;
 }
 

@@ -14,8 +14,6 @@
 namespace holdfast {
 namespace {
 
-constexpr uint64_t kJobIdEnd = uint64_t{1} << 53;
-
 std::string SpanText(LogDuration span) {
   return absl::FormatDuration(absl::Microseconds(span.micros()));
 }

@@ -21,6 +21,7 @@
 #include "proto/holdfast/v1/job.pb.h"
 #include "queue/command.h"
 #include "queue/job.h"
+#include "queue/queue_options.h"
 #include "server/frontend/grpc/failure.h"
 
 namespace holdfast {
@@ -42,8 +43,7 @@ inline constexpr SpanRange kLeaseRange = {LogDuration::Millis(1),
                                           LogDuration::Seconds(86'400LL * 30)};
 inline constexpr SpanRange kDelayRange = {LogDuration(), kTenYears};
 inline constexpr SpanRange kTtlRange = {LogDuration::Millis(1), kTenYears};
-inline constexpr SpanRange kDedupWindowRange = {LogDuration::Micros(1),
-                                                LogDuration::Seconds(86'400LL * 30)};
+inline constexpr SpanRange kDedupWindowRange = {LogDuration::Micros(1), kDedupWindowMax};
 inline constexpr SpanRange kBackoffRange = {LogDuration(), kDay};
 inline constexpr SpanRange kWaitRange = {LogDuration(), kDay};
 inline constexpr SpanRange kPauseRange = {LogDuration::Micros(1), kTenYears, false};
