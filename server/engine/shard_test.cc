@@ -196,6 +196,20 @@ TEST(Leadership, OfALaterIncarnationEndsTheLeasesOfTheEarlierOnes) {
   EXPECT_EQ(node.Await(again).outcome.grants.size(), 1u);
 }
 
+// It kept a process that was told to stop for ever.
+TEST(Stop, AnswersWhoWaitsForAnEntryThatDoesNotCome) {
+  TestNode node({});
+  node.Start();
+  bool told = false;
+  node.OnLoop([&] {
+    node.shard().AfterApplied(LogIndex(node.log().last().value() + 1), [&] { told = true; });
+  });
+  EXPECT_FALSE(told);
+  node.OnLoop([&] { node.shard().Stop(); });
+  EXPECT_TRUE(told);
+  EXPECT_EQ(node.Await(node.Ask(QueueQuery{"mail"})).status.code(), absl::StatusCode::kUnavailable);
+}
+
 // A proposal may be refused without an end of leadership, while it is being handed over. What
 // nobody waits for was once lost with it: a due lease then stayed until the next command.
 TEST(Proposals, ThatAreRefusedAreTriedAgainIfNobodyWaitsForThem) {

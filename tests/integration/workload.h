@@ -91,6 +91,8 @@ class Client {
 
 std::unique_ptr<Client> MakeProducer(SharedState* shared, uint64_t seed);
 std::unique_ptr<Client> MakeWorker(SharedState* shared, uint64_t seed);
+// On Work streams, of which some end in good order and others are broken off.
+std::unique_ptr<Client> MakeStreamWorker(SharedState* shared, uint64_t seed);
 
 // Reserves and deletes until all the queues are empty. DEADLINE_EXCEEDED, with the counts, when
 // they are not within `timeout`.

@@ -18,7 +18,7 @@
 int main(int argc, char** argv) {
   holdfast::testing::ChaosOptions options;
   options.seed = static_cast<uint64_t>(absl::ToUnixMicros(absl::Now()));
-  options.small_disk_bytes = 400 << 20;
+  options.small_disk_bytes = 768 << 20;
   double minutes = 10;
   double cluster_minutes = 4;
   std::string directory;
@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", options.nodes, "of a cluster")->check(CLI::Range(3, 9));
   app.add_option("--producers", options.producers, "clients that enqueue");
   app.add_option("--workers", options.workers, "clients that reserve and delete");
+  app.add_option("--stream-workers", options.stream_workers, "clients on Work streams");
   app.add_option("--binary", options.binary, "the holdfast binary")->required();
   app.add_option("--preload", options.preload, "libpowercut.so")->required();
   app.add_option("--directory", directory, "an empty one, kept; default: a temporary one");

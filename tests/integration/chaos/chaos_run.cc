@@ -35,6 +35,9 @@ class Clients {
     for (int i = 0; i < options.workers; ++i) {
       clients_.push_back(MakeWorker(shared, random->Next()));
     }
+    for (int i = 0; i < options.stream_workers; ++i) {
+      clients_.push_back(MakeStreamWorker(shared, random->Next()));
+    }
     for (const auto& client : clients_) {
       threads_.emplace_back([this, &client, seed = random->Next()] { Drive(client.get(), seed); });
     }

@@ -23,7 +23,8 @@ struct ChaosOptions {
   uint64_t seed = 1;
   int nodes = 3;
   int producers = 4;
-  int workers = 8;
+  int workers = 6;
+  int stream_workers = 3;
   std::vector<std::string> kinds;  // of faults (faults.h); empty: all
   // The end of the run: this long, and the fault under way; zero: when each fault has come once.
   absl::Duration length;

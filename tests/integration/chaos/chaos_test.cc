@@ -61,7 +61,7 @@ TEST_F(ChaosTest, EachFaultOnceLosesNothingAcknowledged) {
 
 TEST_F(ChaosTest, AFullDiskLosesNothingAcknowledged) {
   options_.kinds = {"disk", "kill"};
-  options_.small_disk_bytes = network == NetworkKind::kNamespaces ? 400 << 20 : 0;
+  options_.small_disk_bytes = network == NetworkKind::kNamespaces ? 768 << 20 : 0;
   ExpectPromisesKept(Run());
 }
 
