@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   holdfast::testing::ChaosOptions options;
   options.seed = static_cast<uint64_t>(absl::ToUnixMicros(absl::Now()));
   options.small_disk_bytes = 768 << 20;
+  options.clock_library = holdfast::testing::kClockLibrary;
   double minutes = 10;
   double cluster_minutes = 4;
   std::string directory;
@@ -27,10 +28,11 @@ int main(int argc, char** argv) {
   app.add_option("--cluster-minutes", cluster_minutes, "how long each cluster lives at most");
   app.add_option("--seed", options.seed, "of the random choices");
   app.add_option("--profile", options.kinds,
-                 "kinds of faults: kill, power, pause, partition, restart, disk, bitflip; default "
-                 "all")
+                 "kinds of faults: kill, power, pause, partition, restart, clock, disk, bitflip; "
+                 "default all")
       ->delimiter(',')
-      ->check(CLI::IsMember({"kill", "power", "pause", "partition", "restart", "disk", "bitflip"}));
+      ->check(CLI::IsMember(
+          {"kill", "power", "pause", "partition", "restart", "clock", "disk", "bitflip"}));
   app.add_flag("--control", options.control,
                "ignore syncs and cut the power of all: losses must be found");
   app.add_option("--nodes", options.nodes, "of a cluster")->check(CLI::Range(3, 9));
@@ -44,9 +46,10 @@ int main(int argc, char** argv) {
   options.length = absl::Minutes(minutes);
   options.cluster_length = absl::Minutes(cluster_minutes);
   if (const absl::Status entered = holdfast::testing::EnterSandbox(); !entered.ok()) {
-    std::cout << "SKIPPED: partitions and full disks: " << entered << std::endl;
+    std::cout << "SKIPPED: partitions, clock steps and full disks: " << entered << std::endl;
     options.network = holdfast::testing::NetworkKind::kLoopback;
     options.small_disk_bytes = 0;
+    options.clock_library.clear();
   }
   holdfast::testing::TemporaryDirectory temporary;
   options.directory = directory.empty() ? temporary.path() : directory;

@@ -227,6 +227,7 @@ absl::StatusOr<Verdict> RunChaos(const ChaosOptions& options) {
     cluster.directory = absl::StrCat(options.directory, "/cluster", all.clusters);
     cluster.network = options.network;
     cluster.nodes = options.nodes;
+    cluster.clock_library = options.clock_library;
     cluster.fault_length_max = options.fault_length_max;
     cluster.syncs = options.control ? Syncs::kIgnored : Syncs::kKept;
     if (all.clusters % 2 == 1 || options.length == absl::ZeroDuration()) {

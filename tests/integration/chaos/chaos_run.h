@@ -15,6 +15,9 @@
 
 namespace holdfast::testing {
 
+// Where Debian has it (package libfaketime).
+inline constexpr char kClockLibrary[] = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 struct ChaosOptions {
   std::string binary;     // `holdfast`
   std::string preload;    // libpowercut.so
@@ -34,6 +37,7 @@ struct ChaosOptions {
   // Every second cluster has a node with a small disk (of this size), which can be full.
   // 0: none has. Needs kNamespaces.
   uint64_t small_disk_bytes = 0;
+  std::string clock_library;  // libfaketime.so.1; empty: no clock is stepped. Needs kNamespaces.
   // Syncs are ignored and the power of all nodes is cut: must be found to lose jobs.
   bool control = false;
 };

@@ -29,6 +29,7 @@ class ChaosTest : public ::testing::Test {
     options_.preload = BuiltFile("tests/support/powercut/libpowercut.so");
     options_.directory = directory_.path();
     options_.network = network;
+    if (network == NetworkKind::kNamespaces) options_.clock_library = kClockLibrary;
     options_.fault_length_max = absl::Seconds(2);
   }
 
@@ -79,7 +80,7 @@ TEST_F(ChaosTest, WithSyncsIgnoredLossesAreFound) {
 
 int main(int argc, char** argv) {
   if (const absl::Status entered = holdfast::testing::EnterSandbox(); !entered.ok()) {
-    std::cout << "SKIPPED: partitions and full disks: " << entered << std::endl;
+    std::cout << "SKIPPED: partitions, clock steps and full disks: " << entered << std::endl;
     holdfast::testing::network = holdfast::testing::NetworkKind::kLoopback;
   }
   testing::InitGoogleTest(&argc, argv);

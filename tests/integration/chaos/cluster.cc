@@ -7,10 +7,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/check.h"
@@ -62,7 +66,10 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
   ASSIGN_OR_RETURN(std::unique_ptr<Network> network, Network::Make(options.network, options.nodes));
   std::unique_ptr<Cluster> cluster(new Cluster(options, std::move(network)));
   if (cluster->small_node().has_value()) RETURN_IF_ERROR(cluster->MountSmallDisk());
-  for (int node = 0; node < options.nodes; ++node) RETURN_IF_ERROR(cluster->Start(node));
+  for (int node = 0; node < options.nodes; ++node) {
+    RETURN_IF_ERROR(cluster->SetClock(node, 0));
+    RETURN_IF_ERROR(cluster->Start(node));
+  }
   return cluster;
 }
 
@@ -116,6 +123,28 @@ bool Cluster::HasMajority() const {
 
 void Cluster::NoteMajority() { timeline_.SetMajority(HasMajority(), MicrosNow()); }
 
+std::map<std::string, std::string> Cluster::EnvironmentOf(const Node& node) const {
+  std::map<std::string, std::string> environment;
+  if (node.disk != nullptr) environment = node.disk->Environment();
+  if (options_.clock_library.empty()) return environment;
+  std::string& preload = environment["LD_PRELOAD"];
+  absl::StrAppend(&preload, preload.empty() ? "" : ":", options_.clock_library);
+  environment["FAKETIME_TIMESTAMP_FILE"] = node.directory + "/clock";
+  environment["FAKETIME_CACHE_DURATION"] = "1";  // seconds until the file is read again
+  environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1";
+  environment["NO_FAKE_STAT"] = "1";
+  return environment;
+}
+
+absl::Status Cluster::SetClock(int node, int seconds) {
+  Node& at = nodes_[static_cast<size_t>(node)];
+  at.clock_seconds = seconds;
+  const std::string path = at.directory + "/clock";
+  std::ofstream(path + ".new") << absl::StrFormat("%+d\n", seconds);
+  if (rename((path + ".new").c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, path);
+}
+
 absl::Status Cluster::Start(int node) {
   Node& at = nodes_[static_cast<size_t>(node)];
   CHECK(at.process == nullptr);
@@ -126,11 +155,9 @@ absl::Status Cluster::Start(int node) {
   ProcessOptions options;
   options.command = network_->Prefix(node);
   options.command.push_back("/usr/bin/env");
-  if (at.disk != nullptr) {
-    // Only of the node: what puts it into its place is not followed.
-    for (const auto& [name, value] : at.disk->Environment()) {
-      options.command.push_back(absl::StrCat(name, "=", value));
-    }
+  // Only of the node: what puts it into its place is not followed.
+  for (const auto& [name, value] : EnvironmentOf(at)) {
+    options.command.push_back(absl::StrCat(name, "=", value));
   }
   for (const std::string& argument :
        {options_.binary, std::string("serve"), std::string("--data-dir"), DataDirectory(node),
@@ -250,6 +277,7 @@ absl::Status Cluster::Heal() {
   Resume();
   RETURN_IF_ERROR(HealLinks());
   for (const int node : All()) {
+    if (nodes_[static_cast<size_t>(node)].clock_seconds != 0) RETURN_IF_ERROR(SetClock(node, 0));
     if (!Running(node)) RETURN_IF_ERROR(Start(node));
   }
   return absl::OkStatus();
@@ -274,8 +302,8 @@ absl::Status Cluster::Rest(absl::Duration duration) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::map<int, v1::ListReplicasResponse>> Cluster::AskReplicas() {
-  std::map<int, v1::ListReplicasResponse> all;
+absl::StatusOr<Cluster::Replicas> Cluster::AskReplicas() {
+  Replicas all;
   for (const int node : All()) {
     ASSIGN_OR_RETURN(const auto connection, Connection::Open(AddressOf(node), kAskTimeout));
     grpc::ClientContext context;
@@ -304,54 +332,50 @@ void Cluster::Compare(int node, const v1::ListReplicasResponse& replicas) {
   }
 }
 
-absl::Status Cluster::AwaitHealthy(absl::Duration timeout) {
+absl::Status Cluster::Await(const std::string& what, absl::Duration timeout,
+                            const std::function<absl::Status(const Replicas&)>& check) {
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status missing;
   do {
     RETURN_IF_ERROR(Rest(kAskAgainAfter));
-    const auto all = AskReplicas();
-    missing = all.status();
-    if (!missing.ok()) continue;
+    const auto replicas = AskReplicas();
+    missing = replicas.ok() ? check(*replicas) : replicas.status();
+    if (missing.ok()) return absl::OkStatus();
+  } while (absl::Now() < deadline);
+  return absl::DeadlineExceededError(
+      absl::StrCat(what, " within ", absl::FormatDuration(timeout), ": ", missing.message()));
+}
+
+absl::Status Cluster::AwaitHealthy(absl::Duration timeout) {
+  return Await("the cluster does not heal", timeout, [this](const Replicas& all) {
     std::vector<int> leaders(static_cast<size_t>(options_.shards), 0);
-    for (const auto& [node, replicas] : *all) {
+    for (const auto& [node, replicas] : all) {
       for (const v1::Replica& replica : replicas.replicas()) {
         leaders[replica.shard()] += replica.leading() ? 1 : 0;
       }
     }
     const auto odd = std::find_if(leaders.begin(), leaders.end(), [](int n) { return n != 1; });
     if (odd == leaders.end()) return absl::OkStatus();
-    missing = absl::UnavailableError(
+    return absl::UnavailableError(
         absl::StrCat("shard ", odd - leaders.begin(), " has ", *odd, " leaders"));
-  } while (absl::Now() < deadline);
-  return absl::DeadlineExceededError(absl::StrCat(
-      "the cluster does not heal within ", absl::FormatDuration(timeout), ": ", missing.message()));
+  });
 }
 
 absl::Status Cluster::AwaitEqualReplicas(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  absl::Status missing;
-  do {
-    RETURN_IF_ERROR(Rest(kAskAgainAfter));
-    const auto all = AskReplicas();
-    missing = all.status();
-    if (!missing.ok()) continue;
-    const v1::ListReplicasResponse& first = all->begin()->second;
-    for (const auto& [node, replicas] : *all) {
+  return Await("the replicas do not get to one entry", timeout, [](const Replicas& all) {
+    const auto& [first_node, first] = *all.begin();
+    for (const auto& [node, replicas] : all) {
       for (int shard = 0; shard < replicas.replicas_size(); ++shard) {
-        if (replicas.replicas(shard).applied_index() == first.replicas(shard).applied_index()) {
-          continue;
-        }
-        missing = absl::UnavailableError(
-            absl::StrCat("shard ", shard, ": node ", node + 1, " is at entry ",
-                         replicas.replicas(shard).applied_index(), ", node ",
-                         all->begin()->first + 1, " at ", first.replicas(shard).applied_index()));
+        const uint64_t here = replicas.replicas(shard).applied_index();
+        const uint64_t there = first.replicas(shard).applied_index();
+        if (here == there) continue;
+        return absl::UnavailableError(absl::StrCat("shard ", shard, ": node ", node + 1,
+                                                   " is at entry ", here, ", node ", first_node + 1,
+                                                   " at ", there));
       }
     }
-    if (missing.ok()) return absl::OkStatus();
-  } while (absl::Now() < deadline);
-  return absl::DeadlineExceededError(absl::StrCat("the replicas do not get to one entry within ",
-                                                  absl::FormatDuration(timeout), ": ",
-                                                  missing.message()));
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<int> Cluster::Leader() {

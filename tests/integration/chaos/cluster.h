@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_TESTS_INTEGRATION_CHAOS_CLUSTER_H_
 #define HOLDFAST_TESTS_INTEGRATION_CHAOS_CLUSTER_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,8 @@ struct ClusterOptions {
   // The last node's disk is a file system of this size in memory, and its power is never cut: it is
   // killed instead. 0: there is none. REQUIRES the sandbox.
   uint64_t small_disk_bytes = 0;
+  // libfaketime.so.1: each node's wall clock can be set. Empty: none can. REQUIRES the sandbox.
+  std::string clock_library = {};
 };
 
 // Nodes count from 0; the node id is one more.
@@ -78,13 +81,15 @@ class Cluster {
   // Fills the small disk, and makes room again. Meanwhile its node may end by itself.
   absl::Status FillDisk();
   absl::Status EmptyDisk();
+  // Sets its wall clock forward or back against the true time; within a second.
+  absl::Status SetClock(int node, int seconds);
   // The node is no part of this any more: it may end by itself, and is not started again.
   void Retire(int node) { retired_.insert(node); }
   bool Retired(int node) const { return retired_.count(node) > 0; }
 
   // --- To nodes that are stopped.
   absl::Status Start(int node);
-  // All of them; also ends pauses and cuts.
+  // All of them; also ends pauses and cuts, and sets clocks right.
   absl::Status Heal();
 
   bool Running(int node) const { return nodes_[static_cast<size_t>(node)].process != nullptr; }
@@ -115,13 +120,21 @@ class Cluster {
     std::unique_ptr<TrackedDisk> disk;  // nullptr: none whose power can be cut
     std::unique_ptr<Process> process;   // nullptr: it does not run
     bool paused = false;
+    int clock_seconds = 0;
   };
+  using Replicas = std::map<int, v1::ListReplicasResponse>;  // by node
+
   Cluster(const ClusterOptions& options, std::unique_ptr<Network> network);
   absl::Status MountSmallDisk();
+  // What the node's process is started with.
+  std::map<std::string, std::string> EnvironmentOf(const Node& node) const;
   bool HasMajority() const;
   void NoteMajority();
-  // Asks all nodes; UNAVAILABLE when one does not answer.
-  absl::StatusOr<std::map<int, v1::ListReplicasResponse>> AskReplicas();
+  // Asks all nodes that are not retired; UNAVAILABLE when one does not answer.
+  absl::StatusOr<Replicas> AskReplicas();
+  // Asks until `check` is content. DEADLINE_EXCEEDED: `what`, and what it said last.
+  absl::Status Await(const std::string& what, absl::Duration timeout,
+                     const std::function<absl::Status(const Replicas&)>& check);
   void Compare(int node, const v1::ListReplicasResponse& replicas);
 
   const ClusterOptions options_;

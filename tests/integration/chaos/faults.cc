@@ -158,6 +158,19 @@ absl::Status CutPowerWithOthersCutOff(Cluster* cluster, Prng* random) {
   return CutPowerWithOthersBehind(cluster, random, false);
 }
 
+// One node's wall clock is wrong by up to two minutes; it is set right again in the end.
+absl::Status StepClock(Cluster* cluster, Prng* random) {
+  const int seconds = static_cast<int>(random->Between(1, 120));
+  RETURN_IF_ERROR(
+      cluster->SetClock(cluster->Some(1, random)[0], random->Chance(1, 2) ? seconds : -seconds));
+  return cluster->Rest(absl::Seconds(1) + SomeTime(*cluster, random));
+}
+// And then its leader may be another one, with another idea of the time.
+absl::Status StepClockAndKill(Cluster* cluster, Prng* random) {
+  RETURN_IF_ERROR(StepClock(cluster, random));
+  return KillOne(cluster, random);
+}
+
 absl::Status DiskFull(Cluster* cluster, Prng* random) {
   RETURN_IF_ERROR(cluster->FillDisk());
   RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random) * 2));
@@ -206,6 +219,8 @@ const std::vector<Fault>& AllFaults() {
       {"partition", "ring", Needs::kNamespaces, Ring},
       {"partition", "one-way ring", Needs::kNamespaces, OneWayRing},
       {"restart", "rolling restart", Needs::kNothing, RollingRestart},
+      {"clock", "clock step", Needs::kClocks, StepClock},
+      {"clock", "clock step, then kill one", Needs::kClocks, StepClockAndKill},
       {"disk", "disk full", Needs::kSmallDisk, DiskFull},
       {"disk", "disk full at start", Needs::kSmallDisk, DiskFullAtStart},
   };
@@ -221,6 +236,7 @@ std::vector<Fault> FaultsFor(const std::vector<std::string>& kinds, const Cluste
     }
     if (fault.kind == "power" && options.preload.empty()) continue;
     if (fault.needs == Fault::Needs::kNamespaces && loopback) continue;
+    if (fault.needs == Fault::Needs::kClocks && options.clock_library.empty()) continue;
     if (fault.needs == Fault::Needs::kSmallDisk && options.small_disk_bytes == 0) continue;
     faults.push_back(fault);
   }
@@ -231,9 +247,8 @@ std::vector<std::string> FaultsLost(const ClusterOptions& options) {
   std::vector<std::string> names;
   if (options.network == NetworkKind::kNamespaces) return names;
   for (const Fault& fault : AllFaults()) {
-    const bool sandboxed =
-        fault.needs == Fault::Needs::kNamespaces || fault.needs == Fault::Needs::kSmallDisk;
-    if (sandboxed) names.push_back(fault.name);
+    if (fault.needs != Fault::Needs::kNothing && fault.needs != Fault::Needs::kPreload)
+      names.push_back(fault.name);
   }
   return names;
 }

@@ -17,9 +17,9 @@
 namespace holdfast::testing {
 
 struct Fault {
-  enum class Needs { kNothing, kPreload, kNamespaces, kSmallDisk };
+  enum class Needs { kNothing, kPreload, kNamespaces, kSmallDisk, kClocks };
 
-  std::string kind;  // kill, power, pause, partition, restart, disk
+  std::string kind;  // kill, power, pause, partition, restart, disk, clock
   std::string name;
   Needs needs = Needs::kNothing;
   // Errors: a node ended by itself, or could not be harmed.

@@ -43,6 +43,7 @@ absl::Status EnterSandbox() {
   Mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
   mkdir("/run/netns", 0755);
   Mount("tmpfs", "/run/netns", "tmpfs", 0);
+  Mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV);  // libfaketime leaves files there
   return absl::OkStatus();
 }
 

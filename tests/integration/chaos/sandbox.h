@@ -15,8 +15,8 @@ namespace holdfast::testing {
 
 // Goes on in the sandbox, as its process 1. The process that called stays outside and ends with the
 // same exit code (128 + the signal's number after a signal). The file system is the same but for
-// /proc and /run/netns. Errors: PERMISSION_DENIED and others of the kernel's; nothing has changed
-// then. REQUIRES: called first in main, while there is one thread.
+// /proc, /run/netns and /dev/shm. Errors: PERMISSION_DENIED and others of the kernel's; nothing has
+// changed then. REQUIRES: called first in main, while there is one thread.
 absl::Status EnterSandbox();
 
 }  // namespace holdfast::testing
