@@ -2,7 +2,7 @@
 
     run.py FOLDER beanstalkd                 Debian's beanstalkd
     run.py FOLDER holdfast PATH [FLAG...]    `holdfast serve` at PATH, with further flags
-    run.py FOLDER cluster PATH [FLAG...]     three nodes of it; each conversation is with another one
+    run.py FOLDER cluster PATH [FLAG...]     three nodes of it, spoken to by turns
     run.py FOLDER dropin PATH [FLAG...]      `holdfast beanstalkd` at PATH; {folder} in a flag is
                                              an empty folder of its own
 
