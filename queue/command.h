@@ -54,7 +54,8 @@ struct JobPast {
   // Its id there, which it keeps: of this shard, above all ids drawn so far, below kJobIdEnd; else
   // kInvalidArgument. 0: it gets the next one.
   JobId id;
-  LogTime created;  // a time that is still to come counts as this entry's
+  LogTime created;    // a time that is still to come counts as this entry's
+  LogDuration delay;  // the one last asked for; the spec's is what remains of it
   uint32_t reserves = 0;
   uint32_t timeouts = 0;
   uint32_t releases = 0;

@@ -8,7 +8,8 @@ namespace {
 bool IsValid(const JobSpec& spec) {
   return spec.delay >= LogDuration() && spec.lease >= LogDuration() && spec.ttl >= LogDuration() &&
          spec.dedup_key.size() <= kDedupKeyBytesMax && spec.dedup_window >= LogDuration() &&
-         spec.dedup_window <= kDedupWindowMax;
+         spec.dedup_window <= kDedupWindowMax &&
+         (!spec.past.has_value() || spec.past->delay >= LogDuration());
 }
 
 }  // namespace
@@ -57,6 +58,7 @@ bool Machine::Impl::DrawId(const JobSpec& spec, JobId* id) {
 
 void Machine::Impl::Remember(const JobPast& past, Job* job) const {
   job->created = std::min(past.created, now());
+  job->delay = past.delay;
   job->reserves = past.reserves;
   job->timeouts = past.timeouts;
   job->releases = past.releases;

@@ -12,11 +12,9 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -26,6 +24,7 @@
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "replication/node/group.h"
+#include "server/binlog_takeover.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -90,21 +89,6 @@ absl::Status Become(const std::string& user) {
   return became ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("become user ", user));
 }
 
-// What beanstalkd has left in its directory is not to be overlooked.
-absl::Status CheckDirectory(const std::string& directory) {
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(directory, error)) {
-    const std::string name = file.path().filename().string();
-    if (name.rfind("binlog.", 0) != 0) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(directory, " holds ", name,
-                     " of beanstalkd, whose jobs this program cannot read: let "
-                     "beanstalkd work them off, then move its binlogs away"));
-  }
-  if (!error) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("-b ", directory, ": ", error.message()));
-}
-
 NodeEngine::Options EngineOptions(const DropInConfig& config) {
   NodeEngine::Options options;
   options.node = NodeId(1);
@@ -117,6 +101,43 @@ NodeEngine::Options EngineOptions(const DropInConfig& config) {
   return options;
 }
 
+// The stores of a directory that is kept.
+absl::Status OpenKept(const std::string& data_directory, Node* node, NodeEngine::Options* engine) {
+  ASSIGN_OR_RETURN(node->data, DataDir::Open(data_directory, {.node = NodeId(1), .shards = 1}));
+  engine->disk = node->data->identity().disk;
+  engine->incarnation = node->data->identity().incarnation;
+  engine->cluster_id = node->data->identity().cluster.cluster_id;
+  ASSIGN_OR_RETURN(node->log,
+                   SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));
+  RocksDbStateStoreOptions state;
+  state.directory = node->data->state_path();
+  ASSIGN_OR_RETURN(node->state, OpenRocksDbStateStore(state));
+  return absl::OkStatus();
+}
+
+absl::Status StartEngine(NodeEngine::Options engine, Node* node) {
+  engine.initial_voters = {ReplicaOf(engine.node, engine.disk)};
+  node->engine = std::make_unique<NodeEngine>(
+      engine, node->log.get(), node->state.get(), [](const absl::Status& status) {
+        spdlog::critical("cannot go on: {}", status.ToString());
+        spdlog::shutdown();
+        _exit(1);  // nothing of a failed disk's state is worth an orderly end
+      });
+  return node->engine->Start();
+}
+
+// A node for as long as it takes to bring the jobs in, each synced.
+absl::Status FillFromBinlog(const DropInConfig& config, const std::string& data_directory,
+                            Binlog* binlog) {
+  Node node;
+  NodeEngine::Options engine = EngineOptions(config);
+  RETURN_IF_ERROR(OpenKept(data_directory, &node, &engine));
+  RETURN_IF_ERROR(StartEngine(engine, &node));
+  const absl::Status status = ImportJobs(binlog, node.engine->router());
+  node.engine->Stop(Flusher::LastFlush::kDo);
+  return status;
+}
+
 absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Options* engine) {
   if (config.directory.empty()) {
     node->log = std::make_unique<MemoryLogStore>();
@@ -124,19 +145,12 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
     engine->log.thread = LogWriter::Thread::kCallers;
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(CheckDirectory(config.directory));
-  ASSIGN_OR_RETURN(node->data,
-                   DataDir::Open(config.directory + "/holdfast", {.node = NodeId(1), .shards = 1}));
-  engine->disk = node->data->identity().disk;
-  engine->incarnation = node->data->identity().incarnation;
-  engine->cluster_id = node->data->identity().cluster.cluster_id;
+  RETURN_IF_ERROR(TakeOverBinlogs(config.directory,
+                                  [&config](const std::string& data_directory, Binlog* binlog) {
+                                    return FillFromBinlog(config, data_directory, binlog);
+                                  }));
   engine->log.sync_interval = config.sync_interval;
-  ASSIGN_OR_RETURN(node->log,
-                   SegmentLogStore::Open(&PosixFileSystem(), node->data->log_path(), {}));
-  RocksDbStateStoreOptions state;
-  state.directory = node->data->state_path();
-  ASSIGN_OR_RETURN(node->state, OpenRocksDbStateStore(state));
-  return absl::OkStatus();
+  return OpenKept(config.directory + "/holdfast", node, engine);
 }
 
 absl::Status Start(const DropInConfig& config, Node* node) {
@@ -148,14 +162,7 @@ absl::Status Start(const DropInConfig& config, Node* node) {
   RETURN_IF_ERROR(Become(config.user));
   NodeEngine::Options engine = EngineOptions(config);
   RETURN_IF_ERROR(OpenStores(config, node, &engine));
-  engine.initial_voters = {ReplicaOf(engine.node, engine.disk)};
-  node->engine = std::make_unique<NodeEngine>(
-      engine, node->log.get(), node->state.get(), [](const absl::Status& status) {
-        spdlog::critical("cannot go on: {}", status.ToString());
-        spdlog::shutdown();
-        _exit(1);  // nothing of a failed disk's state is worth an orderly end
-      });
-  RETURN_IF_ERROR(node->engine->Start());
+  RETURN_IF_ERROR(StartEngine(engine, node));
   BeanstalkServerOptions server;
   server.job_bytes_max = config.job_bytes_max;
   server.binlog_bytes_max = config.binlog_bytes_max;

@@ -1,7 +1,8 @@
 // `holdfast beanstalkd`: a node that stands in for beanstalkd. Wiring only.
 //
 // One shard, so that order over all tubes and ids are beanstalkd's. Without -b nothing is kept: log
-// and state are in memory. With -b DIR the data is in DIR/holdfast.
+// and state are in memory. With -b DIR the data is in DIR/holdfast, and what a beanstalkd has left
+// in DIR is taken over first (binlog_takeover.h).
 
 #ifndef HOLDFAST_SERVER_DROPIN_H_
 #define HOLDFAST_SERVER_DROPIN_H_

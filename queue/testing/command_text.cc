@@ -33,8 +33,8 @@ std::string If(bool given, const char* name, const std::string& value) {
 }
 
 std::string PastText(const JobPast& past) {
-  std::string text =
-      std::to_string(past.id.value()) + ":" + DurationText(past.created - kTestOrigin);
+  std::string text = std::to_string(past.id.value()) + ":" +
+                     DurationText(past.created - kTestOrigin) + ":" + DurationText(past.delay);
   for (const uint32_t count :
        {past.reserves, past.timeouts, past.releases, past.buries, past.kicks}) {
     text += ":" + std::to_string(count);
@@ -253,21 +253,22 @@ class Words {
   std::string error_;
 };
 
-// ID:CREATED:RESERVES:TIMEOUTS:RELEASES:BURIES:KICKS
+// ID:CREATED:DELAY:RESERVES:TIMEOUTS:RELEASES:BURIES:KICKS
 JobPast ReadPast(const std::string& text, Words* words) {
   const std::vector<std::string> parts = SplitWords(text, ':');
-  if (parts.size() != 7) {
+  if (parts.size() != 8) {
     words->Fail("not a past: " + text);
     return JobPast();
   }
   const auto count = [&](size_t at) { return static_cast<uint32_t>(words->ToNumber(parts[at])); };
   return {JobId(words->ToNumber(parts[0])),
           kTestOrigin + words->ToDuration(parts[1]),
-          count(2),
+          words->ToDuration(parts[2]),
           count(3),
           count(4),
           count(5),
-          count(6)};
+          count(6),
+          count(7)};
 }
 
 void ReadSpecs(std::string_view text, EnqueueCommand* command, Words* errors) {

@@ -311,7 +311,7 @@ ItemOutcome Oracle::EnqueueOne(const JobSpec& spec, QueueRecord* queue) {
   const LogDuration none;
   if (spec.delay < none || spec.lease < none || spec.ttl < none ||
       spec.dedup_key.size() > kDedupKeyBytesMax || spec.dedup_window < none ||
-      spec.dedup_window > kDedupWindowMax) {
+      spec.dedup_window > kDedupWindowMax || (spec.past.has_value() && spec.past->delay < none)) {
     return Refused(JobId(), OutcomeCode::kInvalidArgument);
   }
   const auto dedup_key = std::pair(queue->id, std::string(spec.dedup_key));
@@ -354,6 +354,7 @@ ItemOutcome Oracle::EnqueueOne(const JobSpec& spec, QueueRecord* queue) {
   if (spec.past.has_value()) {
     const JobPast& past = *spec.past;
     if (past.created < now_) job.created = past.created;
+    job.delay = past.delay;
     std::tie(job.reserves, job.timeouts, job.releases, job.buries, job.kicks) =
         std::tie(past.reserves, past.timeouts, past.releases, past.buries, past.kicks);
   }

@@ -290,6 +290,7 @@ class Generator {
     const uint64_t last = ids_.empty() ? 1 : ids_.back().value();
     if (prng_.Chance(3, 4)) past.id = JobId(last + prng_.Below(5) * (prng_.Chance(1, 9) ? 1 : 4));
     past.created = now_ + ((prng_.Chance(1, 3) ? Ticks(50) : LogDuration()) - Ticks(50));
+    past.delay = Ticks(100);
     past.reserves = static_cast<uint32_t>(prng_.Below(5));
     past.buries = static_cast<uint32_t>(prng_.Below(5));
     past.kicks = 3;

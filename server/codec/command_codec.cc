@@ -282,15 +282,16 @@ void PutMore(std::string* out, uint8_t more, const JobSpec& job) {
   const JobPast& past = *job.past;
   Put(out, past.id);
   Put(out, past.created);
+  Put(out, past.delay);
   for (const uint32_t count :
        {past.reserves, past.timeouts, past.releases, past.buries, past.kicks}) {
     Put(out, uint64_t{count});
   }
 }
 bool ReadPast(ByteReader* in, JobPast* past) {
-  return Read(in, &past->id) && Read(in, &past->created) && Read(in, &past->reserves) &&
-         Read(in, &past->timeouts) && Read(in, &past->releases) && Read(in, &past->buries) &&
-         Read(in, &past->kicks);
+  return Read(in, &past->id) && Read(in, &past->created) && Read(in, &past->delay) &&
+         Read(in, &past->reserves) && Read(in, &past->timeouts) && Read(in, &past->releases) &&
+         Read(in, &past->buries) && Read(in, &past->kicks);
 }
 bool ReadMore(ByteReader* in, JobSpec* job) {
   uint8_t more = 0;

@@ -143,7 +143,7 @@ Lines Commands() {
   EnqueueCommand kept = GoldenEnqueue(payload);
   kept.jobs[0].dedup_window = LogDuration::Seconds(90);
   kept.jobs[0].buried = true;
-  kept.jobs[1].past = {JobId(35), kNow, 3, 4, 5, 6, 7};
+  kept.jobs[1].past = {JobId(35), kNow, LogDuration::Seconds(9), 3, 4, 5, 6, 7};
   lines.emplace_back("command.enqueue_more", EncodeCommand({{}, kept}, {payload, payload}));
   lines.emplace_back("entry", *BuildEntry(kNow, {std::string_view(lines[0].second),
                                                  std::string_view(lines[1].second)}));

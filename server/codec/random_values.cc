@@ -400,9 +400,9 @@ RandomValues::EncodableCommand RandomValues::Enqueue() {
     job.buried = prng_.Chance(1, 4);
     if (prng_.Chance(1, 4)) {
       job.past = {JobId(Number()), LogTime::FromMicros(Number()),
+                  Duration(),      Number32(),
                   Number32(),      Number32(),
-                  Number32(),      Number32(),
-                  Number32()};
+                  Number32(),      Number32()};
     }
     enqueue.jobs.push_back(job);
   }

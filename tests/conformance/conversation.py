@@ -18,8 +18,8 @@ connection, opened when it is first named ("c" without a name):
     drain                   sends the server SIGUSR1, and waits until its stats tell of it
 
 {name} stands for a run of anything but spaces: what the first one was, later ones must be too;
-{*} for anything. A step that begins with [1.12], [1.13], [beanstalkd] or [holdfast] is for such
-servers only; several words may be given. # begins a comment.
+{*} for anything. A step that begins with [1.12], [1.13], [beanstalkd], [holdfast], [alone] or
+[cluster] is for such servers only; several words may be given. # begins a comment.
 """
 
 import ast

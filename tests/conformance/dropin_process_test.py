@@ -137,12 +137,6 @@ class DropInTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("nobody-of-this-name", told)
 
-    def test_binlogs_of_beanstalkd_are_not_overlooked(self):
-        pathlib.Path(self.folder, "binlog.7").write_bytes(b"")
-        code, told = self.fails("-b", self.folder, "-p", "0", "-l", "127.0.0.1")
-        self.assertEqual(code, 1)
-        self.assertIn("binlog.7", told)
-
 
 if __name__ == "__main__":
     unittest.main()

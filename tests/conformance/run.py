@@ -2,12 +2,14 @@
 
     run.py FOLDER beanstalkd                 Debian's beanstalkd
     run.py FOLDER holdfast PATH [FLAG...]    `holdfast serve` at PATH, with further flags
+    run.py FOLDER cluster PATH [FLAG...]     three nodes of it, spoken to by turns
     run.py FOLDER dropin PATH [FLAG...]      `holdfast beanstalkd` at PATH; {folder} in a flag is
                                              an empty folder of its own
 
 Prints each conversation's name and result; exit status 0 if all were held.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -35,8 +37,14 @@ class Server:
         self.address = None
 
     def __enter__(self):
+        self.launch()
+        return self.await_start()
+
+    def launch(self):
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def await_start(self):
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.poll() is None:
             self.address = self._address_of()
@@ -87,9 +95,56 @@ def holdfast(path, flags, folder):
         except (OSError, ValueError):
             return None
 
-    command = [path, "serve", "--data-dir", str(ports.parent), "--listen", "127.0.0.1:0",
+    command = [path, "serve", "--data-dir", str(ports.parent),
+               *(() if "--listen" in flags else ("--listen", "127.0.0.1:0")),
                "--listen-beanstalk", "127.0.0.1:0", "--max-body-bytes", str(BODY_BYTES_MAX), *flags]
     return Server(command, address, folder)
+
+
+class Cluster:
+    """Three nodes; `address` is that of one of them while the context lasts."""
+
+    NODES = (1, 2, 3)
+
+    def __init__(self, path, flags, folder, spoken_to):
+        members = ",".join(f"{node}=127.0.0.1:{free_port()}" for node in self.NODES)
+        self._servers = {}
+        for node in self.NODES:
+            own = pathlib.Path(folder, str(node))
+            own.mkdir()
+            listen = members.split(",")[node - 1].partition("=")[2]
+            self._servers[node] = holdfast(
+                path, ["--node-id", str(node), "--listen", listen, "--initial-cluster", members,
+                       *flags], str(own))
+        self._spoken_to = self._servers[spoken_to]
+        self._started = contextlib.ExitStack()
+        self.drain = self._spoken_to.drain
+        self.address = None
+
+    def __enter__(self):
+        with contextlib.ExitStack() as started:
+            for server in self._servers.values():
+                server.launch()
+                started.push(server)
+            for server in self._servers.values():  # which wait for each other
+                server.await_start()
+            self.address = self._spoken_to.address
+            self._await_service()
+            self._started = started.pop_all()
+        return self
+
+    def _await_service(self):
+        """Until it answers what needs a leader."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            with socket.create_connection(self.address, timeout=START_S) as client:
+                client.sendall(b"kick-job 1\r\n")  # which no statistic counts
+                if client.recv(100) == b"NOT_FOUND\r\n":
+                    return
+        raise RuntimeError("the cluster does not serve")
+
+    def __exit__(self, *_):
+        self._started.close()
 
 
 def main(folder, kind, *rest):
@@ -98,13 +153,16 @@ def main(folder, kind, *rest):
                                  check=True).stdout.split()[-1]
         tags = ("beanstalkd", ".".join(version.split(".")[:2]))
     else:
-        tags = ("holdfast", "1.13")
+        tags = ("holdfast", "1.13", "cluster" if kind == "cluster" else "alone")
     failed = 0
     files = sorted(pathlib.Path(folder).glob("*.txt"))
     for file in files:
         with tempfile.TemporaryDirectory() as scratch:
             if kind == "beanstalkd":
                 server = beanstalkd(["/usr/bin/beanstalkd"], rest, scratch)
+            elif kind == "cluster":
+                node = Cluster.NODES[files.index(file) % len(Cluster.NODES)]
+                server = Cluster(rest[0], rest[1:], scratch, node)
             elif kind == "dropin":
                 server = beanstalkd([rest[0], "beanstalkd"], rest[1:], scratch)
             else:

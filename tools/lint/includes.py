@@ -19,6 +19,8 @@ _ARROWS = {
     "replication/raft": ["base/pure"],
     "replication/transport": ["base/", "proto/", "replication/", "storage/"],
     "server": ["base/", "proto/", "queue/"],
+    "server/binlog_takeover.cc": ["base/", "queue/", "server/", "storage/"],
+    "server/binlog_takeover.h": ["client/binlog/", "server/"],
     "server/cluster": ["base/", "proto/", "replication/", "server/", "storage/"],
     "server/codec": ["base/", "proto/", "queue/"],
     "server/dropin.cc": ["base/", "replication/", "server/", "storage/"],

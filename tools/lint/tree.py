@@ -3,8 +3,9 @@
 import os
 import pathlib
 
-# What is not ours: version control (a file in a worktree), Bazel's links, a server's data.
-_SKIPPED = (".git", "holdfast-data", "__pycache__")
+# What is not ours: version control (a file in a worktree), Bazel's links, a server's data, the
+# packages of npm.
+_SKIPPED = (".git", "holdfast-data", "node_modules", "__pycache__")
 
 
 class Tree:
