@@ -196,6 +196,8 @@ void Router::Execute(const Command& command, ExecuteDone done) {
           Submit(ShardOf(body.job), EncodeCommand(command), std::move(done));
         } else if constexpr (requires { body.queue; } && !std::is_same_v<Body, EnqueueCommand>) {
           Submit(ShardOfQueue(body.queue), EncodeCommand(command), std::move(done));
+        } else if constexpr (std::is_same_v<Body, PutClusterRecordCommand>) {
+          Submit(0, EncodeCommand(command), std::move(done));
         } else if constexpr (std::is_same_v<Body, CloseHolderCommand> ||
                              std::is_same_v<Body, PutSettingsCommand>) {
           ToAllShards(command, std::move(done));
