@@ -291,6 +291,8 @@ void Router::Ask(Query query, QueryDone done) {
     shard = ShardOfQueue(list->queue);
   } else if (const auto* queue = std::get_if<QueueQuery>(&query)) {
     shard = ShardOfQueue(queue->queue);
+  } else if (std::holds_alternative<ClusterRecordQuery>(query)) {
+    shard = 0;
   } else if (const auto* queues = std::get_if<QueueListQuery>(&query)) {
     return AskAllShards(query, queues->limit, std::move(done));
   } else {
