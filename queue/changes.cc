@@ -96,6 +96,7 @@ void Machine::Impl::DrainRows(ChangeSink* sink) {
   for (const SessionTable::OutcomeKey& key : sessions_.TakeChangedOutcomes()) {
     tell(SessionOutcomeKey{key.first, key.second}, sessions_.FindRow(key));
   }
+  if (std::exchange(cluster_record_changed_, false)) tell(ClusterRecordKey(), &cluster_record_);
   for (const SetRef& ref : grave_changes_.Take()) {
     SmallRow row;
     const bool exists = FindGrave(ref, &row);
@@ -132,11 +133,13 @@ uint64_t Machine::Impl::StateHash() const {
     const QueueState* queue = queues_.Find(id);
     if (queue != nullptr) queues += HashOf(queue->record) - queue->record_hash;
   }
-  return RecordHash(11)
-      .Add(queues, holders_.hash())
+  RecordHash hash(11);
+  hash.Add(queues, holders_.hash())
       .Add(requests_.hash(), sessions_.hash())
-      .Add(HashOf(globals_), garbage_jobs_)
-      .Finish();
+      .Add(HashOf(globals_), garbage_jobs_);
+  // States from before there were such records keep their hash.
+  if (cluster_record_.version > 0) hash.Add(HashOf(cluster_record_), 0);
+  return hash.Finish();
 }
 
 }  // namespace holdfast

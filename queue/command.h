@@ -239,12 +239,22 @@ struct PutSettingsCommand {
   Settings settings;
 };
 
+// A record that whoever drives the machine keeps in it, for all replicas to agree on; what it says
+// is opaque. Replaced whole, and only if it is still of the version that the writer knows: else
+// kRecordChanged, and nothing happens. The outcome's count is the version there is then.
+struct PutClusterRecordCommand {
+  uint64_t version = 0;     // 0: there is none
+  std::string_view record;  // the same bytes as there are: the version stays
+};
+inline constexpr size_t kClusterRecordBytesMax = 64 << 10;
+
 using CommandBody =
     std::variant<EnqueueCommand, ReserveCommand, ReserveJobCommand, DeleteCommand, DeleteJobCommand,
                  ReleaseCommand, TouchCommand, BuryCommand, ReturnUndeliveredCommand, KickCommand,
                  KickJobsCommand, PauseQueueCommand, PurgeQueueCommand, PutQueueOptionsCommand,
                  DeleteQueueCommand, CloseHolderCommand, NodeLostCommand, ExpireCommand,
-                 OpenSessionCommand, CloseSessionCommand, PutSettingsCommand>;
+                 OpenSessionCommand, CloseSessionCommand, PutSettingsCommand,
+                 PutClusterRecordCommand>;
 
 struct Command {
   RequestIdentity request;

@@ -1,4 +1,4 @@
-// Commands about queues, holders, sessions and settings.
+// Commands about queues, holders, sessions, settings and the cluster's record.
 
 #include "base/check.h"
 #include "queue/machine_impl.h"
@@ -142,6 +142,22 @@ Outcome Machine::Impl::Do(const PutSettingsCommand& command) {
   globals_.settings = command.settings;
   globals_changed_ = true;
   return Outcome();
+}
+
+Outcome Machine::Impl::Do(const PutClusterRecordCommand& command) {
+  if (command.record.size() > kClusterRecordBytesMax) {
+    return Refused(OutcomeCode::kInvalidArgument);
+  }
+  Outcome outcome;
+  if (command.version != cluster_record_.version) {
+    outcome.code = OutcomeCode::kRecordChanged;
+  } else if (command.record != cluster_record_.record) {
+    ++cluster_record_.version;
+    cluster_record_.record = std::string(command.record);
+    cluster_record_changed_ = true;
+  }
+  outcome.count = cluster_record_.version;
+  return outcome;
 }
 
 }  // namespace holdfast

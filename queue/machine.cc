@@ -119,6 +119,8 @@ void Machine::Impl::Restore(const SmallRowKey& key, const SmallRow& row) {
   } else if (const auto* outcome = std::get_if<SessionOutcomeKey>(&key)) {
     sessions_.Restore(SessionTable::OutcomeKey(outcome->session, outcome->sequence),
                       std::get<SessionOutcomeRow>(row));
+  } else if (std::holds_alternative<ClusterRecordKey>(key)) {
+    cluster_record_ = std::get<ClusterRecordRow>(row);
   } else {
     const SetRef& set = std::get<GraveKey>(key).set;
     const uint64_t members = std::get<GraveRow>(row).members;
@@ -279,6 +281,7 @@ bool Machine::IsFullyHot(const SetRef& ref) const {
 const Job* Machine::Front(const SetRef& set, bool* cold) const { return impl_->Front(set, cold); }
 LogTime Machine::now() const { return impl_->now(); }
 const Settings& Machine::settings() const { return impl_->settings(); }
+const ClusterRecordRow& Machine::cluster_record() const { return impl_->cluster_record(); }
 Machine::Totals Machine::totals() const { return impl_->totals(); }
 uint64_t Machine::StateHash() const { return impl_->StateHash(); }
 void Machine::CheckInvariants() const { impl_->CheckInvariants(); }

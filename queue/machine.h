@@ -90,7 +90,7 @@ class ChangeSink {
   virtual void QueueChanged(QueueId id, const QueueRecord* after) = 0;
   virtual void DedupChanged(QueueId queue, std::string_view key, const DedupRecord* before,
                             const DedupRecord* after) = 0;
-  // Any other row: globals, holders, node floors, requests, sessions, graves.
+  // Any other row: globals, holders, node floors, requests, sessions, graves, cluster record.
   virtual void RowChanged(const SmallRowKey& key, const SmallRow* after) = 0;
 };
 
@@ -164,6 +164,7 @@ class Machine {
   const Job* Front(const SetRef& set, bool* cold) const;
   LogTime now() const;  // of the last Apply
   const Settings& settings() const;
+  const ClusterRecordRow& cluster_record() const;
 
   struct Totals {
     uint64_t jobs_by_state[kJobStates] = {};

@@ -64,6 +64,7 @@ class Machine::Impl {
   const Job* Front(const SetRef& set, bool* cold) const;
   LogTime now() const { return globals_.now; }
   const Settings& settings() const { return globals_.settings; }
+  const ClusterRecordRow& cluster_record() const { return cluster_record_; }
   Totals totals() const;
   uint64_t StateHash() const;
   void CheckInvariants() const;
@@ -119,6 +120,7 @@ class Machine::Impl {
   Outcome Do(const OpenSessionCommand& command);
   Outcome Do(const CloseSessionCommand& command);
   Outcome Do(const PutSettingsCommand& command);
+  Outcome Do(const PutClusterRecordCommand& command);
 
   // --- enqueue.cc
   ItemOutcome EnqueueOne(QueueState* queue, const JobSpec& spec);
@@ -236,6 +238,8 @@ class Machine::Impl {
   const Options options_;
   GlobalsRow globals_;
   bool globals_changed_ = false;
+  ClusterRecordRow cluster_record_;
+  bool cluster_record_changed_ = false;
   QueueTable queues_;
   Deadlines deadlines_;
   JobTable jobs_;

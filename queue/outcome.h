@@ -34,6 +34,7 @@ enum class OutcomeCode : uint8_t {
   kTooManyQueues = 15,
   kInvalidArgument = 16,  // out of a bound that the frontends check first
   kPartial = 17,          // items carry codes of their own and differ
+  kRecordChanged = 18,    // the cluster's record is of another version: nothing was done
 };
 
 // The result for one job, lease or id of a command, in the order given.
@@ -55,7 +56,8 @@ struct Outcome {
   OutcomeCode code = OutcomeCode::kOk;
   bool more = false;      // expire: more is due or to be collected at once
   bool replayed = false;  // a remembered outcome of an earlier, equal request
-  uint64_t count = 0;     // kick: jobs moved; purge and delete queue: jobs ended; expire: done
+  uint64_t count = 0;     // kick: jobs moved; purge and delete queue: jobs ended; expire: done;
+                          // put cluster record: its version
   SessionId session;      // open session
   absl::InlinedVector<ItemOutcome, 1> items;
   std::vector<Grant> grants;  // reserve, reserve job

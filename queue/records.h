@@ -74,8 +74,9 @@ struct SessionOutcomeKey {
 struct GraveKey {
   SetRef set;
 };
+struct ClusterRecordKey {};
 using SmallRowKey = std::variant<GlobalsKey, HolderKey, NodeFloorKey, RequestKey, SessionKey,
-                                 SessionOutcomeKey, GraveKey>;
+                                 SessionOutcomeKey, GraveKey, ClusterRecordKey>;
 
 struct GlobalsRow {
   uint32_t machine_version = 1;
@@ -107,8 +108,12 @@ struct SessionOutcomeRow {
 struct GraveRow {
   uint64_t members = 0;  // left to collect
 };
+struct ClusterRecordRow {
+  uint64_t version = 0;  // how often it was changed
+  std::string record;
+};
 using SmallRow = std::variant<GlobalsRow, HolderRow, NodeFloorRow, RequestRow, SessionRow,
-                              SessionOutcomeRow, GraveRow>;
+                              SessionOutcomeRow, GraveRow, ClusterRecordRow>;
 
 }  // namespace holdfast
 

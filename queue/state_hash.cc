@@ -135,4 +135,8 @@ uint64_t HashOf(const SessionOutcomeKey& key, const SessionOutcomeRow& row) {
   return RecordHash(10).Add(key.session.value(), key.sequence).Add(HashOf(row.outcome), 0).Finish();
 }
 
+uint64_t HashOf(const ClusterRecordRow& row) {
+  return RecordHash(12).Add(row.record).Add(row.version, 0).Finish();
+}
+
 }  // namespace holdfast

@@ -55,6 +55,7 @@ uint64_t HashOf(NodeId node, const NodeFloorRow& row);
 uint64_t HashOf(const RequestKey& key, const RequestRow& row);
 uint64_t HashOf(SessionId session, const SessionRow& row);
 uint64_t HashOf(const SessionOutcomeKey& key, const SessionOutcomeRow& row);
+uint64_t HashOf(const ClusterRecordRow& row);
 
 }  // namespace holdfast
 

@@ -28,7 +28,12 @@
 #include "base/version.h"
 #include "replication/node/group.h"
 #include "server/cluster/bootstrap.h"
+#include "server/cluster/cluster_admin.h"
 #include "server/cluster/cluster_node.h"
+#include "server/cluster/cluster_service.h"
+#include "server/cluster/join.h"
+#include "server/cluster/member_change.h"
+#include "server/cluster/members_codec.h"
 #include "server/cluster/membership.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
@@ -166,6 +171,8 @@ struct Node {
   std::unique_ptr<NodeEngine> engine;
   std::unique_ptr<Membership> membership;
   std::unique_ptr<ClusterNode> cluster;
+  std::unique_ptr<ClusterAdmin> admin;
+  std::unique_ptr<ClusterService> service;
   std::unique_ptr<BootstrapService> bootstrap;
   std::unique_ptr<GrpcServer> grpc;
   std::unique_ptr<BeanstalkServer> beanstalk;  // may be nullptr
@@ -183,6 +190,32 @@ std::string ListenAddress(const ServeConfig& config, const Identity& identity) {
   return self == nullptr || self->address.empty() ? config.listen : self->address;
 }
 
+// Where the other nodes are told to reach one that joins. "": that cannot be said.
+std::string JoinAddress(const ServeConfig& config) {
+  if (!config.advertise.empty()) return config.advertise;
+  const bool is_one = config.listen.rfind("0.0.0.0:", 0) != 0 &&
+                      config.listen.rfind("[::]:", 0) != 0 && !config.listen.ends_with(":0");
+  return is_one ? config.listen : "";
+}
+
+absl::Status JoinCluster(const ServeConfig& config, StopReasons* reasons, DataDir* data) {
+  const std::string address = JoinAddress(config);
+  if (address.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("other nodes cannot be told to reach this one at ", config.listen,
+                     ": give --advertise HOST:PORT, or --listen with an address and a port"));
+  }
+  RETURN_IF_ERROR(
+      Join({.through = config.join,
+            .address = address,
+            .shards = config.shards,
+            .pause = [reasons](absl::Duration pause) { return reasons->WaitFor(pause); },
+            .on_waiting = [](const std::string& what) { spdlog::info("join: {}", what); }},
+           data));
+  spdlog::info("joined cluster {}", data->identity().cluster.cluster_id);
+  return absl::OkStatus();
+}
+
 // A cluster that was made is what it is: another --initial-cluster is a mistake.
 absl::Status CheckInitialCluster(const ServeConfig& config, const Identity& identity) {
   if (config.initial_cluster.empty()) return absl::OkStatus();
@@ -198,16 +231,30 @@ absl::Status CheckInitialCluster(const ServeConfig& config, const Identity& iden
       "directories"));
 }
 
+// The members as this node knew them last, or as the cluster was made.
+absl::StatusOr<MembersView> KnownMembers(const DataDir& data) {
+  ASSIGN_OR_RETURN(const std::string known, data.ReadMembers());
+  if (!known.empty()) return DecodeMembers(known);
+  std::vector<ClusterMember> members;
+  for (const InitialMember& member : data.identity().cluster.members) {
+    members.push_back({.node = member.node, .disk = member.disk, .address = member.address});
+  }
+  return ViewOf(members);
+}
+
 absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* node) {
   using Cluster = DataDir::Wanted::Cluster;
   ASSIGN_OR_RETURN(node->data,
                    DataDir::Open(config.data_dir,
                                  {.node = NodeId(config.node_id),
                                   .shards = config.shards,
-                                  .cluster = config.initial_cluster.empty() ? Cluster::kAlone
-                                                                            : Cluster::kSetLater}));
+                                  .cluster = config.initial_cluster.empty() && config.join.empty()
+                                                 ? Cluster::kAlone
+                                                 : Cluster::kSetLater}));
   const Identity& identity = node->data->identity();
-  if (!identity.has_cluster()) {
+  if (!identity.has_cluster() && !config.join.empty()) {
+    RETURN_IF_ERROR(JoinCluster(config, reasons, node->data.get()));
+  } else if (!identity.has_cluster()) {
     RETURN_IF_ERROR(Bootstrap(
         {.listen = ListenAddress(config, identity),
          .nodes = config.initial_cluster,
@@ -218,7 +265,9 @@ absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* 
     spdlog::info("of cluster {}", identity.cluster.cluster_id);
   }
   RETURN_IF_ERROR(CheckInitialCluster(config, identity));
-  if (identity.cluster.members.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
+  ASSIGN_OR_RETURN(const MembersView members, KnownMembers(*node->data));
+  node->membership = std::make_unique<Membership>(members);
+  if (members.members.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
     return absl::FailedPreconditionError(absl::StrCat("--sync interval is for a single node, and ",
                                                       config.data_dir, " is of a cluster"));
   }
@@ -237,19 +286,56 @@ void LogPeerChange(size_t loop, const PeerChange& change) {
   }
 }
 
+// Each later table of members is kept, on a thread that may wait for the disk.
+void KeepMembers(StopReasons* reasons, Node* node) {
+  node->membership->Observe([reasons, node](const Membership::View& view) {
+    if (view->version == 0) return;
+    node->engine->ReaderOf(ShardId(0))->Post([reasons, data = node->data.get(), view] {
+      const absl::Status status = data->WriteMembers(EncodeMembers(*view));
+      if (!status.ok()) reasons->Fail(status);
+    });
+  });
+}
+
+// Takes a node that was added into the cluster.
+void TakeIn(ClusterAdmin* admin, NodeId node, DiskId disk, const std::string& address,
+            BootstrapService::JoinDone done) {
+  admin->Change({.kind = MemberChange::Kind::kJoin, .node = node, .address = address, .disk = disk},
+                [done = std::move(done)](absl::StatusOr<MembersView> members) mutable {
+                  if (!members.ok()) return std::move(done)(members.status());
+                  std::move(done)(EncodeMembers(*members));
+                });
+}
+
 void ConnectToOthers(const ServeConfig& config, Node* node) {
-  const Identity& identity = node->data->identity();
-  std::vector<ClusterMember> members;
-  for (const InitialMember& member : identity.cluster.members) {
-    members.push_back({.node = member.node, .disk = member.disk, .address = member.address});
-  }
-  node->membership = std::make_unique<Membership>(ViewOf(members));
   ClusterNode::Options options;
   options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
   options.hooks.on_peer_change = LogPeerChange;
+  options.hooks.on_left = [node](const ClusterMember& member) {
+    spdlog::info("node {} has left the cluster", member.node.value());
+    node->admin->Change(
+        {.kind = MemberChange::Kind::kForget, .node = member.node, .disk = member.disk},
+        [](const absl::StatusOr<MembersView>&) {});
+  };
+  options.on_problem = [](const absl::Status& status) { spdlog::error("{}", status.ToString()); };
   node->cluster =
       std::make_unique<ClusterNode>(std::move(options), node->engine.get(), node->membership.get());
-  node->bootstrap = std::make_unique<BootstrapService>(identity, config.initial_cluster);
+}
+
+// What the cluster needs of the engine once that runs.
+void ServeCluster(const ServeConfig& config, Node* node) {
+  node->admin = std::make_unique<ClusterAdmin>(
+      ClusterAdmin::Parts{.engine = node->engine->router(),
+                          .cluster = node->cluster.get(),
+                          .membership = node->membership.get(),
+                          .alone_only = config.sync_interval != absl::ZeroDuration()});
+  node->bootstrap = std::make_unique<BootstrapService>(
+      node->data->identity(), config.initial_cluster,
+      [admin = node->admin.get()](NodeId id, DiskId disk, const std::string& where,
+                                  BootstrapService::JoinDone done) {
+        TakeIn(admin, id, disk, where, std::move(done));
+      });
+  node->service = std::make_unique<ClusterService>(node->admin.get(), node->engine.get());
 }
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
@@ -265,19 +351,23 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
       [reasons](const absl::Status& status) { reasons->Fail(status); });
   ConnectToOthers(config, node);
   RETURN_IF_ERROR(node->engine->Start(node->cluster.get()));
-  const InitialMember* const self = identity.cluster.Find(identity.node);
+  const ClusterMember* const self = node->membership->Get()->Find(identity.node);
   GrpcServerOptions grpc;
   grpc.listen = ListenAddress(config, identity);
   grpc.advertise = config.advertise;
   if (grpc.advertise.empty() && self != nullptr) grpc.advertise = self->address;
-  grpc.services = {node->cluster->service(), node->bootstrap.get()};
+  ServeCluster(config, node);
+  grpc.services = {node->cluster->service(), node->bootstrap.get(), node->service.get()};
   grpc.body_bytes_max = config.body_bytes_max;
   grpc.version = kVersion;
   grpc.sync = config.sync_interval == absl::ZeroDuration()
                   ? "always"
                   : absl::StrCat("interval:", absl::ToInt64Milliseconds(config.sync_interval));
   ASSIGN_OR_RETURN(node->grpc, GrpcServer::Start(grpc, node->engine->router()));
-  node->cluster->Start(grpc.advertise.empty() ? node->grpc->address() : grpc.advertise);
+  KeepMembers(reasons, node);
+  const std::string address = grpc.advertise.empty() ? node->grpc->address() : grpc.advertise;
+  node->cluster->Start(address);
+  node->admin->Start(address);
   nlohmann::json ports = {{"grpc", node->grpc->address()}};
   if (!config.listen_beanstalk.empty()) {
     BeanstalkServerOptions beanstalk;

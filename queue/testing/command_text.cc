@@ -148,6 +148,9 @@ std::string Text(const PutSettingsCommand& c) {
          " queues_max=" + std::to_string(c.settings.queues_max) +
          " linger=" + DurationText(c.settings.idle_queue_linger);
 }
+std::string Text(const PutClusterRecordCommand& c) {
+  return "cluster-record " + std::string(c.record) + " version=" + std::to_string(c.version);
+}
 
 // --- Reading.
 
@@ -479,6 +482,12 @@ std::optional<CommandBody> ReadShardCommand(const std::string& verb, Words* word
     return CloseSessionCommand{SessionId(words->ToNumber(words->Next()))};
   }
   if (verb == "settings") return PutSettingsCommand{ReadSettings(words)};
+  if (verb == "cluster-record") {
+    PutClusterRecordCommand c;
+    c.record = Intern(words->Next());
+    c.version = words->Number("version", 0);
+    return c;
+  }
   return std::nullopt;
 }
 

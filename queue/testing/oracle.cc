@@ -668,6 +668,19 @@ Outcome Oracle::Do(const CloseSessionCommand& command) {
                                                     : OutcomeCode::kSessionExpired);
 }
 
+Outcome Oracle::Do(const PutClusterRecordCommand& command) {
+  const bool changes = command.record != cluster_record_.record;
+  Outcome outcome;
+  outcome.count = cluster_record_.version;
+  if (command.version != cluster_record_.version) {
+    outcome.code = OutcomeCode::kRecordChanged;
+  } else if (changes) {
+    outcome.count = ++cluster_record_.version;
+    cluster_record_.record = std::string(command.record);
+  }
+  return outcome;
+}
+
 Outcome Oracle::Do(const PutSettingsCommand& command) {
   settings_ = command.settings;
   return Outcome();

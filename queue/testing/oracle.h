@@ -93,6 +93,7 @@ class Oracle {
   Outcome Do(const OpenSessionCommand& command);
   Outcome Do(const CloseSessionCommand& command);
   Outcome Do(const PutSettingsCommand& command);
+  Outcome Do(const PutClusterRecordCommand& command);
 
   ItemOutcome EnqueueOne(const JobSpec& spec, QueueRecord* queue);
   ItemOutcome ReleaseOne(const ReleaseCommand& command, const LeaseRef& lease);
@@ -140,6 +141,7 @@ class Oracle {
   const uint32_t shards_;
   LogTime now_;
   Settings settings_;
+  ClusterRecordRow cluster_record_;
   uint64_t next_sequence_ = 1;
   uint64_t next_queue_ = 1;
   uint64_t next_session_ = 1;

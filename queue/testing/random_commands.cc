@@ -36,15 +36,16 @@ enum class Kind {
   kOpenSession,
   kCloseSession,
   kSettings,
+  kClusterRecord,
 };
-constexpr int kKinds = 21;
+constexpr int kKinds = 22;
 // In order of Kind; a phase that fills enqueues more, one that drains deletes more.
 constexpr int kBalanced[kKinds] = {220, 240, 40, 130, 40, 90, 45, 60, 20, 30, 25,
-                                   30,  8,   30, 8,   10, 3,  60, 12, 4,  4};
+                                   30,  8,   30, 8,   10, 3,  60, 12, 4,  4,  2};
 constexpr int kFilling[kKinds] = {600, 120, 20, 30, 10, 60, 20, 60, 10, 10, 10,
-                                  20,  1,   15, 1,  4,  1,  30, 4,  1,  2};
+                                  20,  1,   15, 1,  4,  1,  30, 4,  1,  2,  1};
 constexpr int kDraining[kKinds] = {60, 400, 60, 350, 60, 40, 20, 10, 10, 40, 40,
-                                   10, 10,  10, 4,   10, 3,  60, 4,  2,  2};
+                                   10, 10,  10, 4,   10, 3,  60, 4,  2,  2,  1};
 
 class Generator {
  public:
@@ -84,6 +85,9 @@ class Generator {
       }
     }
     if (outcome.session != SessionId()) last_session_ = outcome.session.value();
+    if (std::holds_alternative<PutClusterRecordCommand>(command.body)) {
+      record_version_ = outcome.count;
+    }
   }
 
   void NextPhase() {
@@ -258,6 +262,8 @@ class Generator {
         return CloseSessionCommand{SessionId(prng_.Between(1, last_session_ + 1))};
       case Kind::kSettings:
         return PutSettings();
+      case Kind::kClusterRecord:
+        return PutClusterRecord();
       default:
         return ExpireCommand{static_cast<uint32_t>(prng_.Between(1, 20))};
     }
@@ -368,6 +374,12 @@ class Generator {
     if (prng_.Chance(7, 8)) incarnation_ += 1 + prng_.Below(2);
     return lost;
   }
+  CommandBody PutClusterRecord() {
+    static constexpr std::string_view kRecords[] = {"a", "b", "the-members"};
+    const uint64_t version = prng_.Chance(1, 4) ? prng_.Below(5) : record_version_;
+    return PutClusterRecordCommand{version, kRecords[prng_.Below(3)]};
+  }
+
   CommandBody PutSettings() {
     Settings settings;
     settings.requests_max = requests_max_;
@@ -394,6 +406,7 @@ class Generator {
   std::vector<JobId> ids_;  // rising
   std::vector<LeaseRef> leases_;
   uint64_t last_session_ = 0;
+  uint64_t record_version_ = 0;
   uint64_t session_sequence_ = 0;
   uint64_t incarnation_ = 2;
   uint64_t holder_base_ = 1;

@@ -33,7 +33,8 @@ const char* const kCodeTexts[] = {"ok",
                                   "session_table_full",
                                   "too_many_queues",
                                   "invalid_argument",
-                                  "partial"};
+                                  "partial",
+                                  "record_changed"};
 const char* const kWhyTexts[] = {"expired", "deleted", "purged", "holder_closed"};
 
 void AppendFullJob(std::ostringstream& out, const Job& job) {
@@ -55,7 +56,8 @@ bool ShowsState(const CommandBody& body) {
 bool ShowsCount(const CommandBody& body) {
   return std::holds_alternative<KickCommand>(body) ||
          std::holds_alternative<PurgeQueueCommand>(body) ||
-         std::holds_alternative<DeleteQueueCommand>(body);
+         std::holds_alternative<DeleteQueueCommand>(body) ||
+         std::holds_alternative<PutClusterRecordCommand>(body);
 }
 
 void AppendItem(std::ostringstream& out, const CommandBody& body, const ItemOutcome& item) {

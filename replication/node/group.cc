@@ -46,7 +46,9 @@ Group::Group(const Options& options, Executor* executor, const LogStore* store, 
       machine_(machine),
       clocks_(options.self, kFreshHeartbeats * options.heartbeat_ticks * options.tick_micros),
       // Replicas that are given one seed, or seeds that follow their ids, must not draw the same.
-      random_(options.seed ^ (options.self.value() * 0x9e3779b97f4a7c15)) {
+      random_(options.seed ^ (options.self.value() * 0x9e3779b97f4a7c15)),
+      // Multiples of the golden ratio are far apart: no incarnation reaches another's numbers.
+      reads_made_(options.incarnation * 0x9e3779b97f4a7c15) {
   CHECK(options.self != ReplicaId());
 }
 

@@ -65,6 +65,9 @@ class Group final : public ReplicatedLog {
     // for a leader. No matter if the log or the state is not empty.
     std::vector<ReplicaId> initial_voters;
     uint64_t seed = 0;
+    // Of the node: another one at each start, so that no answer to a question of before a crash is
+    // taken for one to a later question.
+    uint64_t incarnation = 0;
     int64_t tick_micros = 100'000;
     // Ticks are at this moment of every tick_micros, [0, tick_micros): groups of a node that tick
     // together send together. nullopt: each has its own, by `seed`.
@@ -226,7 +229,7 @@ class Group final : public ReplicatedLog {
   std::deque<Read> reads_waiting_;
   std::deque<Read> reads_asked_;
   ReplicaId reads_leader_;
-  uint64_t reads_made_ = 0;  // questions; the last one is reads_asked_'s
+  uint64_t reads_made_;  // the last question's number: that of reads_asked_
   int64_t reads_asked_micros_ = 0;
 
   // Flushed positions that the log may be cut by later, with the bytes that were in it then.

@@ -542,6 +542,27 @@ TEST(ThreeVoters, AReadOutlivesTheLeaderThatWasAsked) {
   EXPECT_TRUE(read->ok()) << read->status();
 }
 
+// The two questions had the same number, and what had been committed between them was not seen.
+TEST(ThreeVoters, AnAnswerToAQuestionOfBeforeACrashIsNotTakenForALaterOnes) {
+  GroupCluster cluster({.nodes = 3, .message_micros = 200'000});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  TestReplica& follower = FollowerOf(&cluster, leader);
+  cluster.RunFor(kSecond);
+  const auto early = Read(&follower);
+  cluster.RunFor(250'000);  // the leader has noted how far it is
+  ASSERT_TRUE(leader.Propose("a").ok());
+  cluster.RunFor(40'000);
+  follower.Crash();
+  follower.Start(cluster.ids());
+  ASSERT_TRUE(cluster.Await([&] { return leader.machine().state().commands == Strings(1, "a"); }));
+  const LogIndex committed = leader.machine().state().applied.position.index;
+  const auto late = Read(&follower);
+  cluster.RunFor(2 * kSecond);
+  ASSERT_TRUE(late->ok()) << late->status();
+  EXPECT_GE(**late, committed);
+}
+
 TEST(ThreeVoters, AMessageToAnotherDiskOfTheNodeIsIgnored) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();

@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "server/cluster/grpc_status.h"
 
 namespace holdfast {
 namespace {
@@ -210,8 +211,9 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address,
 
 }  // namespace
 
-BootstrapService::BootstrapService(const Identity& identity,
-                                   const std::vector<InitialNode>& nodes) {
+BootstrapService::BootstrapService(const Identity& identity, const std::vector<InitialNode>& nodes,
+                                   JoinFn join)
+    : join_(std::move(join)) {
   self_.set_node_id(identity.node.value());
   self_.set_disk_id(identity.disk.value());
   self_.set_shards(identity.cluster.shards);
@@ -245,6 +247,30 @@ grpc::ServerUnaryReactor* BootstrapService::Describe(grpc::CallbackServerContext
     *response = self_;
     reactor->Finish(grpc::Status::OK);
   }
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* BootstrapService::Join(grpc::CallbackServerContext* context,
+                                                 const peer::v1::JoinRequest* request,
+                                                 peer::v1::JoinResponse* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  if (request->node_id() == 0 || request->disk_id() == 0) {
+    reactor->Finish(
+        {grpc::StatusCode::INVALID_ARGUMENT, "node_id and disk_id are required, and are not 0"});
+    return reactor;
+  }
+  if (join_ == nullptr) {
+    reactor->Finish({grpc::StatusCode::UNAVAILABLE, "the asked node is of no cluster yet"});
+    return reactor;
+  }
+  join_(NodeId(request->node_id()), DiskId(request->disk_id()), request->address(),
+        [this, reactor, response](absl::StatusOr<std::string> members) {
+          if (!members.ok()) return reactor->Finish(GrpcStatus(members.status()));
+          response->set_cluster_id(self_.cluster().cluster_id());
+          response->set_shards(self_.cluster().shards());
+          response->set_members(*std::move(members));
+          reactor->Finish(grpc::Status::OK);
+        });
   return reactor;
 }
 

@@ -18,8 +18,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/types.h"
 #include "proto/holdfast/peer/v1/peer.grpc.pb.h"
 #include "proto/holdfast/peer/v1/peer.pb.h"
 #include "server/config/serve_config.h"
@@ -27,18 +30,28 @@
 
 namespace holdfast {
 
-// Answers what a node is. Thread-safety: thread-safe; the answer never changes.
+// Answers what a node is, and takes nodes into its cluster. Thread-safety: thread-safe.
 class BootstrapService final : public peer::v1::Bootstrap::CallbackService {
  public:
   // `nodes`: of a node without a cluster, what it was told of the one to be.
-  BootstrapService(const Identity& identity, const std::vector<InitialNode>& nodes);
+  // `join`: makes a node that asks a member (join.h); nullptr: of a node without a cluster.
+  // It answers with the members, encoded, that node among them.
+  using JoinDone = absl::AnyInvocable<void(absl::StatusOr<std::string>) &&>;
+  using JoinFn =
+      std::function<void(NodeId node, DiskId disk, const std::string& address, JoinDone done)>;
+  BootstrapService(const Identity& identity, const std::vector<InitialNode>& nodes,
+                   JoinFn join = nullptr);
 
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const peer::v1::DescribeRequest* request,
                                      peer::v1::DescribeResponse* response) override;
+  grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
+                                 const peer::v1::JoinRequest* request,
+                                 peer::v1::JoinResponse* response) override;
 
  private:
   peer::v1::DescribeResponse self_;
+  const JoinFn join_;
 };
 
 struct BootstrapOptions {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "replication/node/group.h"
+#include "server/cluster/members_codec.h"
 
 namespace holdfast {
 namespace {
@@ -27,7 +28,10 @@ Forwarder::Result ResultOf(ForwardOutcome outcome) {
 }  // namespace
 
 ClusterNode::ClusterNode(Options options, NodeEngine* engine, Membership* membership)
-    : options_(std::move(options)), engine_(engine), membership_(membership) {
+    : options_(std::move(options)),
+      engine_(engine),
+      membership_(membership),
+      in_use_(engine->loop_count()) {
   CHECK_GT(options_.snapshot_bytes_per_second, 0u);
   for (size_t i = 0; i < engine->loop_count(); ++i) {
     PeerLoop::Options loop = options_.loop;
@@ -50,6 +54,7 @@ PeerLoop::Parts ClusterNode::LoopParts(size_t index) {
   PeerLoop::Parts parts;
   parts.executor = engine_->loop(index);
   parts.next_balance_micros = &next_balance_micros_;
+  parts.in_use = &in_use_;
   parts.hooks = options_.hooks;
   for (uint32_t i = 0; i < engine_->options().shards; ++i) {
     const ShardId shard(i);
@@ -146,5 +151,29 @@ void ClusterNode::Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std
 }
 
 NodeId ClusterNode::NodeOf(ReplicaId replica) const { return membership_->Get()->NodeOf(replica); }
+
+void ClusterNode::OnClusterRecord(const ClusterRecordRow& record) {
+  absl::StatusOr<MembersView> members = DecodeMembers(record.record);
+  if (members.ok()) {
+    membership_->Update(*std::move(members));
+  } else if (options_.on_problem) {
+    options_.on_problem(members.status());
+  }
+}
+
+std::set<NodeId> ClusterNode::NodesUp() const {
+  std::set<NodeId> up = {engine_->options().node};
+  for (const PeerStatus& peer : transport_->Status()) {
+    if (peer.up) up.insert(peer.node);
+  }
+  return up;
+}
+
+void ClusterNode::TransferLeadership(ShardId shard, NodeId to) {
+  const ReplicaId replica = membership_->Get()->ReplicaOf(to);
+  engine_->loop(engine_->LoopIndexOf(shard))->Post([group = engine_->group(shard), replica] {
+    group->TransferLeadership(replica);
+  });
+}
 
 }  // namespace holdfast

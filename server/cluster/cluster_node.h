@@ -15,16 +15,20 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/types.h"
 #include "replication/transport/peer_transport.h"
 #include "server/cluster/membership.h"
 #include "server/cluster/peer_loop.h"
+#include "server/cluster/replicas_in_use.h"
 #include "server/engine/node_engine.h"
 #include "server/engine/node_peers.h"
 
@@ -37,6 +41,8 @@ class ClusterNode final : public NodePeers {
     PeerLoop::Options loop;                         // index, self and pace are filled in
     TransportOptions transport;                     // bounds and times; the rest is filled in
     PeerHooks hooks;
+    // The table of members cannot be read: the node goes on with the one before. May be empty.
+    std::function<void(const absl::Status&)> on_problem;
   };
 
   // Of the engine's node, disk, cluster, incarnation, shards.
@@ -62,6 +68,14 @@ class ClusterNode final : public NodePeers {
   void Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std::string> request,
                Done done) override;
   NodeId NodeOf(ReplicaId replica) const override;
+  void OnClusterRecord(const ClusterRecordRow& record) override;
+
+  // The nodes that are connected, and this one. Thread-safe.
+  std::set<NodeId> NodesUp() const;
+  // All other members. Thread-safe.
+  std::vector<PeerStatus> PeersStatus() const { return transport_->Status(); }
+  // Whoever leads the shard hands over to the node, if it can. Thread-safe.
+  void TransferLeadership(ShardId shard, NodeId to);
 
  private:
   // Told of the members, also after this object has gone.
@@ -80,6 +94,7 @@ class ClusterNode final : public NodePeers {
   Membership* const membership_;
   std::shared_ptr<Audience> audience_ = std::make_shared<Audience>();
   std::atomic<int64_t> next_balance_micros_{0};
+  ReplicasInUse in_use_;
   std::vector<std::unique_ptr<PeerLoop>> loops_;
   std::unique_ptr<PeerTransport> transport_;
   absl::Mutex leaders_mutex_;  // OthersLead may have changed when it is released

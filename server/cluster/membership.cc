@@ -6,6 +6,11 @@
 
 namespace holdfast {
 
+const ClusterMember* MembersView::Find(NodeId node) const {
+  const auto it = members.find(node);
+  return it == members.end() ? nullptr : &it->second;
+}
+
 NodeId MembersView::NodeOf(ReplicaId replica) const {
   for (const auto& [node, member] : members) {
     if (member.disk != DiskId() && holdfast::ReplicaOf(node, member.disk) == replica) return node;
@@ -14,14 +19,15 @@ NodeId MembersView::NodeOf(ReplicaId replica) const {
 }
 
 ReplicaId MembersView::ReplicaOf(NodeId node) const {
-  const auto it = members.find(node);
-  if (it == members.end() || it->second.disk == DiskId()) return ReplicaId();
-  return holdfast::ReplicaOf(node, it->second.disk);
+  const ClusterMember* const member = Find(node);
+  if (member == nullptr || member->disk == DiskId()) return ReplicaId();
+  return holdfast::ReplicaOf(node, member->disk);
 }
 
 PeerPlaces MembersView::Places() const {
   PeerPlaces places;
   for (const auto& [node, member] : members) {
+    if (member.disk == DiskId() || member.address.empty()) continue;
     places[node] = {.address = member.address, .replica = ReplicaOf(node)};
   }
   return places;

@@ -1,8 +1,9 @@
 // Who the nodes of the cluster are, as this node knows it: which disk each of them has, and where
 // it is reached.
 //
-// Starts as what the data directory says (the initial members) and follows the table that is logged
-// in shard 0.
+// Starts as what the data directory says (what was known last, or the initial members) and follows
+// the table that is logged in shard 0, which says who the members shall be: the leader of each
+// shard makes its group so (reconciler.h). Stored form: members_codec.h.
 //
 // Thread-safety: thread-safe. Views are immutable.
 
@@ -23,23 +24,34 @@
 
 namespace holdfast {
 
+enum class MemberState : uint8_t {
+  kVoter = 0,
+  kLearner = 1,  // has a copy of everything, and no vote
+  kLeaving = 2,  // to be taken out of all groups; then it is no member
+};
+
 struct ClusterMember {
   NodeId node;
-  DiskId disk;          // 0: not known yet
-  std::string address;  // HOST:PORT
+  DiskId disk;          // 0: it is invited, and has not come yet
+  std::string address;  // HOST:PORT; "": the cluster is of this node alone and never told others
+  MemberState state = MemberState::kVoter;
   bool operator==(const ClusterMember&) const = default;
 };
+inline constexpr size_t kMembersMax = 64;
 
 // The members as of one moment.
 struct MembersView {
-  uint64_t version = 0;  // rises with each change of the table
+  uint64_t version = 0;  // rises with each change of the table; 0: there is none yet
   std::map<NodeId, ClusterMember> members;
+  bool operator==(const MembersView&) const = default;
 
+  // nullptr: it is no member.
+  const ClusterMember* Find(NodeId node) const;
   // The node that the replica is; 0: none of them.
   NodeId NodeOf(ReplicaId replica) const;
   // The replica that the node is; 0: it is no member, or its disk is not known.
   ReplicaId ReplicaOf(NodeId node) const;
-  // What PeerTransport::SetPeers takes.
+  // What PeerTransport::SetPeers takes: those that have come.
   PeerPlaces Places() const;
 };
 // Of version 0.

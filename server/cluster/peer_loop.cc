@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "server/cluster/reconciler.h"
 
 namespace holdfast {
 namespace {
@@ -12,6 +13,8 @@ using raft::MessageType;
 
 // For how long a handing over for balance keeps others of the node from beginning.
 constexpr int64_t kBalanceApartMicros = 300'000;
+// What was proposed may take so long, until it is proposed again.
+constexpr int64_t kChangeApartMicros = 1'000'000;
 
 }  // namespace
 
@@ -141,7 +144,12 @@ std::vector<Candidate> PeerLoop::Candidates(const raft::Status& status,
                                             int64_t up_for_micros) const {
   const int64_t now = parts_.executor->MonotonicMicros();
   return CandidatesOf(
-      status, [this](ReplicaId replica) { return members_->NodeOf(replica); },
+      status,
+      [this](ReplicaId replica) {
+        const ClusterMember* const member = members_->Find(members_->NodeOf(replica));
+        const bool stays = member != nullptr && member->state != MemberState::kLeaving;
+        return stays ? member->node : NodeId();
+      },
       [&](NodeId node) {
         const auto since = up_since_.find(node);
         return since != up_since_.end() && now - since->second >= up_for_micros;
@@ -153,7 +161,54 @@ void PeerLoop::Balance() {
   if (!balancing_) return;
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
-  for (const auto& [shard, parts] : parts_.shards) BalanceShard(shard, parts, now);
+  for (const auto& [shard, parts] : parts_.shards) {
+    if (!ReconcileShard(shard, parts, now)) BalanceShard(shard, parts, now);
+  }
+  ForgetThoseWhoLeft(now);
+}
+
+bool PeerLoop::ReconcileShard(ShardId shard, const ShardParts& parts, int64_t now) {
+  if (!parts.group->leading()) return false;
+  const std::optional<raft::Status> status = parts.group->GetStatus();
+  if (!status.has_value()) return false;
+  std::set<NodeId> up = {options_.self};
+  for (const auto& [node, since] : up_since_) up.insert(node);
+  const GroupStep step = NextStep(*status, *members_, up);
+  if (step.change.has_value()) {
+    int64_t& changed_at = changed_at_[shard];
+    if (changed_at != 0 && now - changed_at < kChangeApartMicros) return true;
+    changed_at = now;
+    raft::ConfigChange change;
+    change.steps.push_back(*step.change);
+    parts.group->ProposeConfigChange(change);
+    return true;
+  }
+  if (step.hand_over_to == ReplicaId()) return false;
+  parts.group->TransferLeadership(step.hand_over_to);
+  return true;
+}
+
+void PeerLoop::ForgetThoseWhoLeft(int64_t now) {
+  const auto is_leaving = [](const auto& member) {
+    return member.second.state == MemberState::kLeaving;
+  };
+  if (std::none_of(members_->members.begin(), members_->members.end(), is_leaving)) return;
+  std::set<ReplicaId> in_use;
+  for (const auto& [shard, parts] : parts_.shards) {
+    const std::optional<raft::Status> status = parts.group->GetStatus();
+    if (!status.has_value()) return;
+    in_use.merge(ReplicasIn(status->configuration));
+  }
+  parts_.in_use->Set(options_.index, std::move(in_use));
+  const auto first = parts_.shards.find(ShardId(0));
+  if (first == parts_.shards.end() || !first->second.group->leading()) return;
+  if (now - forgot_at_ < kChangeApartMicros || !parts_.hooks.on_left) return;
+  for (const auto& [node, member] : members_->members) {
+    if (member.state != MemberState::kLeaving) continue;
+    if (parts_.in_use->MayContain(members_->ReplicaOf(node))) continue;
+    forgot_at_ = now;
+    parts_.hooks.on_left(member);
+  }
 }
 
 void PeerLoop::BalanceShard(ShardId shard, const ShardParts& parts, int64_t now) {

@@ -7,7 +7,9 @@
 //                 ──OnForward──▶ ForwardServer
 //                 ──OnPeerChange──▶ Group::ReportBroken
 //
-// Also spreads the leaders: now and then a leader hands over to the node whose turn the shard is.
+// Also, now and then, at the shards that this node leads: brings the group to what the table of
+// members says (reconciler.h), and spreads the leaders: hands over to the node whose turn the shard
+// is.
 //
 // Bounds: the outbox holds what the groups said in one turn. Thread-safety: loop-bound, except for
 // the constructor. Ownership: what Parts points to outlives it.
@@ -29,6 +31,7 @@
 #include "replication/transport/peer_transport.h"
 #include "server/cluster/leader_balancer.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/replicas_in_use.h"
 #include "server/cluster/snapshot_receiver.h"
 #include "server/cluster/snapshot_sender.h"
 #include "server/engine/forward/forward_server.h"
@@ -39,6 +42,9 @@ namespace holdfast {
 struct PeerHooks {
   // On each loop, in order.
   std::function<void(size_t loop, const PeerChange& change)> on_peer_change;
+  // The table says that the member is leaving, and it is in no group any more: to be forgotten. At
+  // the node that leads shard 0, again and again.
+  std::function<void(const ClusterMember& member)> on_left;
 };
 
 class PeerLoop final : public PeerHandler {
@@ -62,6 +68,8 @@ class PeerLoop final : public PeerHandler {
   struct Parts {
     Executor* executor = nullptr;
     std::map<ShardId, ShardParts> shards;  // of this loop
+    // Of the node.
+    ReplicasInUse* in_use = nullptr;
     // A moment before which no leader of the node hands over for balance: one at a time.
     std::atomic<int64_t>* next_balance_micros = nullptr;
     PeerHooks hooks;
@@ -97,6 +105,9 @@ class PeerLoop final : public PeerHandler {
   void Flush();
   void Balance();
   void BalanceShard(ShardId shard, const ShardParts& parts, int64_t now);
+  // True if there was something to do.
+  bool ReconcileShard(ShardId shard, const ShardParts& parts, int64_t now);
+  void ForgetThoseWhoLeft(int64_t now);
   std::vector<Candidate> Candidates(const raft::Status& status, int64_t up_for_micros) const;
 
   const Options options_;
@@ -109,6 +120,8 @@ class PeerLoop final : public PeerHandler {
   bool balancing_ = false;
   std::map<NodeId, int64_t> up_since_;      // nodes that are connected
   std::map<ShardId, int64_t> leads_since_;  // shards that this node was seen to lead
+  std::map<ShardId, int64_t> changed_at_;   // groups that were changed
+  int64_t forgot_at_ = 0;
   SnapshotSender sender_;
   SnapshotReceiver receiver_;
 };

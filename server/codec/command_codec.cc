@@ -21,7 +21,8 @@ using field_codec::WriteFixed64;
 using field_codec::WriteVarint;
 
 // A kind is its body's place in the variant, plus one.
-static_assert(std::variant_size_v<CommandBody> == static_cast<size_t>(CommandKind::kPutSettings));
+static_assert(std::variant_size_v<CommandBody> ==
+              static_cast<size_t>(CommandKind::kPutClusterRecord));
 static_assert(std::is_same_v<std::variant_alternative_t<0, CommandBody>, EnqueueCommand>);
 static_assert(std::is_same_v<std::variant_alternative_t<13, CommandBody>, PutQueueOptionsCommand>);
 
@@ -272,6 +273,16 @@ void PutBody(std::string* out, const PutSettingsCommand& body) {
 }
 bool ReadBody(ByteReader* in, PutSettingsCommand* body) {
   return field_codec::ReadSettings(in, &body->settings);
+}
+
+void PutBody(std::string* out, const PutClusterRecordCommand& body) {
+  CHECK_LE(body.record.size(), kClusterRecordBytesMax);
+  Put(out, body.version);
+  PutBytes(out, body.record);
+}
+bool ReadBody(ByteReader* in, PutClusterRecordCommand* body) {
+  return Read(in, &body->version) && in->Bytes(&body->record) &&
+         body->record.size() <= kClusterRecordBytesMax;
 }
 
 // --- Enqueue.

@@ -50,6 +50,7 @@ enum class CommandKind : uint8_t {
   kOpenSession = 19,
   kCloseSession = 20,
   kPutSettings = 21,
+  kPutClusterRecord = 22,
 };
 
 // The command as bytes. `payloads`: for an enqueue one per job, in order; else empty.

@@ -134,6 +134,7 @@ Lines Commands() {
       {"open_session", {{}, OpenSessionCommand{LogDuration::Seconds(60)}}},
       {"close_session", {{}, CloseSessionCommand{SessionId(5)}}},
       {"put_settings", {{}, PutSettingsCommand{{1, 2, 3, 4, LogDuration::Seconds(60)}}}},
+      {"put_cluster_record", {{}, PutClusterRecordCommand{300, "members"}}},
   };
   Lines lines = {
       {"command.enqueue", EncodeCommand({digest, GoldenEnqueue(payload)}, {payload, payload})}};
@@ -196,6 +197,7 @@ Lines Rows() {
       {"row.session", EncodeSmallRow(SessionRow{LogDuration::Seconds(60), kNow, 299})},
       {"row.session_outcome", EncodeSmallRow(SessionOutcomeRow{GoldenOutcome()})},
       {"row.grave", EncodeSmallRow(GraveRow{1000})},
+      {"row.cluster_record", EncodeSmallRow(ClusterRecordRow{300, "members"})},
       {"outcome", outcome},
   };
 }
@@ -219,6 +221,7 @@ Lines Keys() {
       {"key.session", SmallRowKeyBytes(kShard, SessionKey{SessionId(5)})},
       {"key.session_outcome", SmallRowKeyBytes(kShard, SessionOutcomeKey{SessionId(5), 300})},
       {"key.grave", SmallRowKeyBytes(kShard, GraveKey{grave})},
+      {"key.cluster_record", SmallRowKeyBytes(kShard, ClusterRecordKey{})},
       {"key.index.ready", index(SetKind::kReady)},
       {"key.index.delayed", index(SetKind::kDelayed)},
       {"key.index.reserved", index(SetKind::kReserved)},

@@ -17,7 +17,7 @@ using field_codec::ReadEnum;
 using field_codec::ReadFlags;
 
 constexpr uint8_t kOutcomeVersion = 1;
-constexpr OutcomeCode kLastCode = OutcomeCode::kPartial;
+constexpr OutcomeCode kLastCode = OutcomeCode::kRecordChanged;
 enum OutcomeFlag : uint8_t { kMore = 1, kReplayed = 2 };
 constexpr uint8_t kDeduplicated = 1;
 // Code, state, flags, job, due.

@@ -105,6 +105,9 @@ bool SameBody(const CloseSessionCommand& a, const CloseSessionCommand& b) {
 bool SameBody(const PutSettingsCommand& a, const PutSettingsCommand& b) {
   return a.settings == b.settings;
 }
+bool SameBody(const PutClusterRecordCommand& a, const PutClusterRecordCommand& b) {
+  return a.version == b.version && a.record == b.record;
+}
 
 bool SameRow(const GlobalsRow& a, const GlobalsRow& b) {
   return a.machine_version == b.machine_version && a.next_sequence == b.next_sequence &&
@@ -127,8 +130,12 @@ bool SameRow(const SessionOutcomeRow& a, const SessionOutcomeRow& b) {
   return Same(a.outcome, b.outcome);
 }
 bool SameRow(const GraveRow& a, const GraveRow& b) { return a.members == b.members; }
+bool SameRow(const ClusterRecordRow& a, const ClusterRecordRow& b) {
+  return a.version == b.version && a.record == b.record;
+}
 
 bool SameKey(const GlobalsKey&, const GlobalsKey&) { return true; }
+bool SameKey(const ClusterRecordKey&, const ClusterRecordKey&) { return true; }
 bool SameKey(const HolderKey& a, const HolderKey& b) { return a.holder == b.holder; }
 bool SameKey(const NodeFloorKey& a, const NodeFloorKey& b) { return a.node == b.node; }
 bool SameKey(const RequestKey& a, const RequestKey& b) {
@@ -302,7 +309,7 @@ Outcome RandomValues::AnyOutcome() {
   outcome.count = Number();
   outcome.session = SessionId(Number());
   for (uint64_t i = prng_.Below(4); i > 0; --i) {
-    outcome.items.push_back({static_cast<OutcomeCode>(prng_.Below(18)),
+    outcome.items.push_back({static_cast<OutcomeCode>(prng_.Below(19)),
                              static_cast<JobState>(prng_.Below(kJobStates)), prng_.Chance(1, 2),
                              JobId(Number()), Time()});
   }
@@ -326,6 +333,8 @@ SmallRowKey RandomValues::Key(int kind) {
       return SessionKey{SessionId(Number())};
     case 5:
       return SessionOutcomeKey{SessionId(Number()), Number()};
+    case 7:
+      return ClusterRecordKey{};
     default:
       return GraveKey{Set()};
   }
@@ -348,6 +357,8 @@ SmallRow RandomValues::Row(int kind) {
       return SessionRow{Duration(), Time(), Number()};
     case 5:
       return SessionOutcomeRow{AnyOutcome()};
+    case 7:
+      return ClusterRecordRow{Number(), std::string(Bytes(100))};
     default:
       return GraveRow{Number()};
   }
@@ -464,9 +475,11 @@ CommandBody RandomValues::Body(size_t kind) {
       return OpenSessionCommand{Duration()};
     case 19:
       return CloseSessionCommand{SessionId(Number())};
-    default:
-      CHECK_EQ(kind, 20u);
+    case 20:
       return PutSettingsCommand{{Number(), Number(), Number(), Number(), Duration()}};
+    default:
+      CHECK_EQ(kind, 21u);
+      return PutClusterRecordCommand{Number(), Bytes(100)};
   }
 }
 

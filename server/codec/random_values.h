@@ -40,7 +40,7 @@ class RandomValues {
   SetRef Set();
   Outcome AnyOutcome();
   // A key and a row that belongs to it; `kind` is the index in SmallRowKey.
-  static constexpr int kSmallRowKinds = 7;
+  static constexpr int kSmallRowKinds = 8;
   SmallRowKey Key(int kind);
   SmallRow Row(int kind);
 

@@ -195,6 +195,17 @@ bool ReadRow(ByteReader* in, SessionOutcomeRow* row) {
 void PutRow(std::string* out, const GraveRow& row) { Put(out, row.members); }
 bool ReadRow(ByteReader* in, GraveRow* row) { return Read(in, &row->members); }
 
+void PutRow(std::string* out, const ClusterRecordRow& row) {
+  Put(out, row.version);
+  PutBytes(out, row.record);
+}
+bool ReadRow(ByteReader* in, ClusterRecordRow* row) {
+  std::string_view record;
+  if (!Read(in, &row->version) || !in->Bytes(&record)) return false;
+  row->record = std::string(record);
+  return true;
+}
+
 template <class Row>
 absl::StatusOr<SmallRow> DecodeAs(const char* what, std::string_view value) {
   ByteReader in(value);
@@ -406,6 +417,9 @@ absl::StatusOr<SmallRow> DecodeSmallRow(const SmallRowKey& key, std::string_view
   if (std::holds_alternative<SessionKey>(key)) return DecodeAs<SessionRow>("session", value);
   if (std::holds_alternative<SessionOutcomeKey>(key)) {
     return DecodeAs<SessionOutcomeRow>("session outcome", value);
+  }
+  if (std::holds_alternative<ClusterRecordKey>(key)) {
+    return DecodeAs<ClusterRecordRow>("cluster record", value);
   }
   return DecodeAs<GraveRow>("grave", value);
 }

@@ -41,6 +41,8 @@ SmallRowKey KeyOfKind(int kind) {
       return SessionKey{};
     case 5:
       return SessionOutcomeKey{};
+    case 7:
+      return ClusterRecordKey{};
     default:
       return GraveKey{};
   }
@@ -105,7 +107,7 @@ void DecodeRow(int kind, std::string_view bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  holdfast::DecodeRow(data[0] % 15,
+  holdfast::DecodeRow(data[0] % 16,
                       std::string_view(reinterpret_cast<const char*>(data), size).substr(1));
   return 0;
 }

@@ -116,6 +116,9 @@ bool ReadSmallRowKey(ByteReader* in, MetaKind kind, SmallRowKey* out) {
     }
     case MetaKind::kGrave:
       return ReadGraveSet(in, &out->emplace<GraveKey>().set);
+    case MetaKind::kClusterRecord:
+      out->emplace<ClusterRecordKey>();
+      return true;
     case MetaKind::kLayout:
     case MetaKind::kApplied:
     case MetaKind::kQueue:
@@ -193,6 +196,8 @@ void SmallRowKeyBytes(ShardId shard, const SmallRowKey& small, std::string* key)
     kind(MetaKind::kSessionOutcome);
     PutBigEndian64(key, outcome->session.value());
     PutBigEndian64(key, outcome->sequence);
+  } else if (std::holds_alternative<ClusterRecordKey>(small)) {
+    kind(MetaKind::kClusterRecord);
   } else {
     kind(MetaKind::kGrave);
     PutGraveSet(key, std::get<GraveKey>(small).set);

@@ -38,7 +38,8 @@ enum class MetaKind : uint8_t {
   kSession = 8,         // session u64
   kSessionOutcome = 9,  // session u64, sequence u64
   kGrave = 10,          // set kind u8, queue id u64, epoch u32, holder's three u64
-  kDedupByKey = 64,     // queue id u64, then the dedup key's bytes
+  kClusterRecord = 11,
+  kDedupByKey = 64,  // queue id u64, then the dedup key's bytes
 };
 
 // --- Ranges: [begin, end).
@@ -90,7 +91,7 @@ IndexPlaces IndexPlacesOf(JobId job, const JobPlaces& places);
 absl::StatusOr<JobId> ParseJobRowKey(ShardId shard, std::string_view key);
 absl::StatusOr<QueueId> ParseQueueRowKey(ShardId shard, std::string_view key);
 absl::StatusOr<SetKey> ParseIndexKey(ShardId shard, const SetRef& set, std::string_view key);
-// A kMeta key of kind kGlobals..kGrave without kQueue.
+// A kMeta key of kind kGlobals..kClusterRecord without kQueue.
 absl::StatusOr<SmallRowKey> ParseSmallRowKey(ShardId shard, std::string_view key);
 
 }  // namespace holdfast

@@ -88,9 +88,9 @@ TEST(RowKeys, MalformedKeysAreNamedInHex) {
 
 TEST(RowKeys, SmallRowsOfAKindAreWithinItsRange) {
   RandomValues random(14);
-  const MetaKind kinds[] = {MetaKind::kGlobals, MetaKind::kHolder,  MetaKind::kNodeFloor,
-                            MetaKind::kRequest, MetaKind::kSession, MetaKind::kSessionOutcome,
-                            MetaKind::kGrave};
+  const MetaKind kinds[] = {MetaKind::kGlobals, MetaKind::kHolder,       MetaKind::kNodeFloor,
+                            MetaKind::kRequest, MetaKind::kSession,      MetaKind::kSessionOutcome,
+                            MetaKind::kGrave,   MetaKind::kClusterRecord};
   for (int i = 0; i < 300; ++i) {
     const int kind = i % RandomValues::kSmallRowKinds;
     const std::string key = SmallRowKeyBytes(kShard, random.Key(kind));

@@ -113,6 +113,13 @@ void AddLimits(CLI::App& app, ServeConfig* config) {
 
 // What no single flag can be blamed for. "": nothing.
 std::string WrongTogether(const ServeConfig& config) {
+  if (!config.join.empty() && !config.initial_cluster.empty()) {
+    return "--join is for a cluster that runs, --initial-cluster for one to be made: give one of "
+           "them";
+  }
+  if (!config.join.empty() && config.sync_interval != absl::ZeroDuration()) {
+    return "--sync interval is for a single node, and --join makes this one part of a cluster";
+  }
   if (config.initial_cluster.empty()) return "";
   const auto self =
       std::find_if(config.initial_cluster.begin(), config.initial_cluster.end(),
@@ -201,6 +208,10 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
       "All nodes of a new cluster, this one too, the same on each of them; only the first start "
       "needs it")
       ->check(InitialClusterForm());
+  Add(app, "--join", config.join,
+      "A member of the cluster that this node was added to (holdfast cluster add); only the first "
+      "start needs it")
+      ->check(HostAndPort(1));
   Add(app, "--listen-beanstalk", config.listen_beanstalk,
       "Address for the beanstalkd protocol, or unix:PATH; not served if not given")
       ->check(HostAndPort() | UnixPath());

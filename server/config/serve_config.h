@@ -30,6 +30,7 @@ struct ServeConfig {
   bool listen_was_told = false;              // or is the default
   std::string advertise;                     // HOST:PORT for the other nodes; "": as listened on
   std::vector<InitialNode> initial_cluster;  // ascending, this node among them; or empty
+  std::string join;                          // HOST:PORT of a member; or empty
   std::string listen_beanstalk;              // HOST:PORT, unix:PATH; empty: not served
   uint32_t shards = 0;                       // 0: 16, or what the data directory has
   absl::Duration sync_interval;              // zero: always

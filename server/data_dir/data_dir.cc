@@ -259,6 +259,22 @@ absl::Status DataDir::SetCluster(InitialCluster cluster) {
   return absl::OkStatus();
 }
 
+absl::Status DataDir::WriteMembers(const std::string& text) const {
+  return ReplaceFile(path_, "members.json", text, Durability::kSynced);
+}
+
+absl::StatusOr<std::string> DataDir::ReadMembers() const {
+  std::ifstream in(path_ + "/members.json", std::ios::binary);
+  if (!in.is_open()) {
+    if (errno == ENOENT) return std::string();
+    return FromErrno(absl::StrCat("open ", path_, "/members.json"));
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (in.bad() || text.bad()) return FromErrno(absl::StrCat("read ", path_, "/members.json"));
+  return text.str();
+}
+
 absl::Status DataDir::WritePorts(const std::string& json) const {
   return ReplaceFile(path_, "ports.json", json, Durability::kNone);
 }

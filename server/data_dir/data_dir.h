@@ -35,7 +35,7 @@ struct InitialMember {
 struct InitialCluster {
   std::string cluster_id;  // 32 hexadecimal digits
   uint32_t shards = 0;     // [1, 4096]
-  // Ascending by node. Of a node that was added later: those that it was told of.
+  // Ascending by node. Of a node that was added later: none.
   std::vector<InitialMember> members;
   bool operator==(const InitialCluster&) const = default;
 
@@ -82,6 +82,12 @@ class DataDir {
   const std::string& path() const { return path_; }
   std::string log_path() const { return path_ + "/log"; }
   std::string state_path() const { return path_ + "/state"; }
+
+  // The members of the cluster as they were known last; opaque. Durably. Errors: those of
+  // base/errno_status.h. Thread-safety: from any thread, one at a time.
+  absl::Status WriteMembers(const std::string& text) const;
+  // "": none were written. Errors: as above.
+  absl::StatusOr<std::string> ReadMembers() const;
 
   // Tells other programs where this process listens, e.g. {"grpc": "127.0.0.1:7400"}.
   absl::Status WritePorts(const std::string& json) const;

@@ -104,8 +104,12 @@ struct TotalsQuery {
 struct ReplicasQuery {
   static constexpr bool stale = true;
 };
-using Query =
-    std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery, ReplicasQuery>;
+// The cluster's record (PutClusterRecordCommand).
+struct ClusterRecordQuery {
+  bool stale = false;
+};
+using Query = std::variant<JobQuery, JobListQuery, QueueQuery, QueueListQuery, TotalsQuery,
+                           ReplicasQuery, ClusterRecordQuery>;
 
 struct JobView {
   Job job;
@@ -127,7 +131,8 @@ struct QueryResult {
   SetKey last;        // job lists: pass as `after` for the next page
   Machine::Totals totals;
   std::vector<ReplicaView> replicas;  // by shard
-  LogTime now;                        // the shard's log time at the answer
+  ClusterRecordRow cluster_record;
+  LogTime now;  // the shard's log time at the answer
 };
 using QueryDone = absl::AnyInvocable<void(QueryResult) &&>;
 

@@ -60,6 +60,7 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
           .self = ReplicaOf(options_.node, options_.disk),
           .initial_voters = options_.initial_voters,
           .seed = options_.disk.value() + shard,
+          .incarnation = options_.incarnation,
           .tick_micros = options_.tick_micros,
           .tick_phase_micros = static_cast<int64_t>(options_.disk.value() %
                                                     static_cast<uint64_t>(options_.tick_micros))};
@@ -79,6 +80,11 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
     }
   };
   parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
+  if (shard == 0) {
+    parts.on_cluster_record = [this](const ClusterRecordRow& record) {
+      if (peers_ != nullptr) peers_->OnClusterRecord(record);
+    };
+  }
   parts.on_dirty = [this] {
     if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
       flusher->Note();
@@ -135,7 +141,10 @@ void NodeEngine::OnView(uint32_t shard, const GroupView& view) {
     node = peers_->NodeOf(view.leader);
   }
   leaders_.Set(ShardId(shard), {view.term, node});
-  if (!view.leading && !view.has_others) return;
+  if (view.leading || view.has_others) Started(shard);
+}
+
+void NodeEngine::Started(uint32_t shard) {
   absl::MutexLock lock(&mutex_);
   if (started_.empty() || started_[shard]) return;
   started_[shard] = true;
@@ -210,6 +219,8 @@ void NodeEngine::RecoverShard(uint32_t shard) {
   if (!applied.ok()) return Fatal(applied.status());
   const absl::Status status = groups_[shard]->group()->Start(*applied);
   if (!status.ok()) return Fatal(status);
+  // A node that was added hears of the others when it is listened to.
+  if (options_.initial_voters.empty()) Started(shard);
   if (options_.incarnation > 1 && peers_ != nullptr) AnnounceStart(shard);
 }
 

@@ -126,6 +126,7 @@ class NodeEngine final : private Forwarder {
   // With its group. In order of shards.
   void MakeShard(uint32_t shard);
   void OnView(uint32_t shard, const GroupView& view);
+  void Started(uint32_t shard);
   void Forward(ReplicaId to, ShardId shard, std::shared_ptr<const std::string> request,
                Forwarder::Done done) override;
   absl::Status RecoverShards();

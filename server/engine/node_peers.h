@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/types.h"
+#include "queue/records.h"
 #include "replication/node/group_shell.h"
 #include "replication/node/state_machine.h"
 #include "server/engine/relay.h"
@@ -23,6 +24,9 @@ class NodePeers : public Forwarder {
                     std::shared_ptr<const PinnedState> state) = 0;
   // The node that the replica is; 0: none that is known.
   virtual NodeId NodeOf(ReplicaId replica) const = 0;
+  // The cluster's record as this node's replica of shard 0 has it, at the start and when it is
+  // another one. On that shard's loop, before anything that reflects it is answered.
+  virtual void OnClusterRecord(const ClusterRecordRow& record) = 0;
 };
 
 }  // namespace holdfast

@@ -196,6 +196,8 @@ void Router::Execute(const Command& command, ExecuteDone done) {
           Submit(ShardOf(body.job), EncodeCommand(command), std::move(done));
         } else if constexpr (requires { body.queue; } && !std::is_same_v<Body, EnqueueCommand>) {
           Submit(ShardOfQueue(body.queue), EncodeCommand(command), std::move(done));
+        } else if constexpr (std::is_same_v<Body, PutClusterRecordCommand>) {
+          Submit(0, EncodeCommand(command), std::move(done));
         } else if constexpr (std::is_same_v<Body, CloseHolderCommand> ||
                              std::is_same_v<Body, PutSettingsCommand>) {
           ToAllShards(command, std::move(done));
@@ -289,6 +291,8 @@ void Router::Ask(Query query, QueryDone done) {
     shard = ShardOfQueue(list->queue);
   } else if (const auto* queue = std::get_if<QueueQuery>(&query)) {
     shard = ShardOfQueue(queue->queue);
+  } else if (std::holds_alternative<ClusterRecordQuery>(query)) {
+    shard = 0;
   } else if (const auto* queues = std::get_if<QueueListQuery>(&query)) {
     return AskAllShards(query, queues->limit, std::move(done));
   } else {

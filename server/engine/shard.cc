@@ -70,6 +70,7 @@ absl::StatusOr<AppliedState> Shard::Restore() {
                    RestoreMachine(*snapshot, options_.shard, &*machine_));
   AppliedRow applied = std::move(stored).value_or(AppliedRow());
   committed_ = flushed_ = frozen_ = applied.index;
+  TellClusterRecord();
   AppliedState start{.position = {applied.term, applied.index},
                      .configuration = applied.configuration,
                      .installing = applied.installing};
@@ -376,6 +377,7 @@ void Shard::GiveBack(Proposer::InFlight entry, const absl::Status& why) {
 
 void Shard::OnApplied(Applier::Applied applied) {
   AccountOverlay();
+  TellClusterRecord();
   for (const Machine::EndedLease& lease : machine_->TakeEndedLeases()) {
     parts_.holders->Notify(lease);
   }
@@ -415,6 +417,13 @@ void Shard::AccountOverlay() {
   parts_.overlay_bytes->fetch_add(bytes - accounted_bytes_, std::memory_order_relaxed);
   accounted_bytes_ = bytes;
   parts_.on_dirty();
+}
+
+void Shard::TellClusterRecord() {
+  const ClusterRecordRow& record = machine_->cluster_record();
+  if (record.version <= told_record_) return;
+  told_record_ = record.version;
+  if (parts_.on_cluster_record) parts_.on_cluster_record(record);
 }
 
 // --- Answers.

@@ -94,6 +94,8 @@ class Shard final : public StateMachine {
     std::function<void(const absl::Status&)> on_fatal;
     std::function<void()> on_dirty;    // overlay_bytes has grown
     std::function<void()> flush_soon;  // somebody waits for what is not flushed yet
+    // The cluster's record, at the start and when it is another one. May be empty.
+    std::function<void(const ClusterRecordRow&)> on_cluster_record;
   };
 
   Shard(const Options& options, Parts parts);
@@ -211,6 +213,7 @@ class Shard final : public StateMachine {
   Offer OfferNow(const std::vector<std::string>& queues, uint32_t max) const;
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
+  void TellClusterRecord();
 
   // The store has another replica's rows in the place of this shard's (shard_snapshots.cc).
   absl::Status BeginAnew();
@@ -224,6 +227,7 @@ class Shard final : public StateMachine {
   void AnswerQuery(const QueueListQuery& query, QueryDone done);
   void AnswerQuery(const TotalsQuery& query, QueryDone done);
   void AnswerQuery(const ReplicasQuery& query, QueryDone done);
+  void AnswerQuery(const ClusterRecordQuery& query, QueryDone done);
   void ListDurable(JobListQuery query, SetRef set, QueryDone done);
   void FinishList(const JobListQuery& query, std::vector<Job> jobs, bool more, QueryDone done);
   void AddPayloads(QueryResult result, uint64_t payload_bytes_max, QueryDone done);
@@ -256,6 +260,7 @@ class Shard final : public StateMachine {
   LogIndex frozen_;
   absl::AnyInvocable<void(Frozen) &&> freeze_;  // waits for the end of an entry
   uint64_t accounted_bytes_ = 0;
+  uint64_t told_record_ = 0;  // its version
   struct ColdAnswer {
     ExecuteResult result;
     ExecuteDone done;

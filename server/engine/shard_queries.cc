@@ -278,6 +278,12 @@ void Shard::AnswerQuery(const TotalsQuery&, QueryDone done) {
   std::move(done)(std::move(result));
 }
 
+void Shard::AnswerQuery(const ClusterRecordQuery&, QueryDone done) {
+  QueryResult result = ResultNow();
+  result.cluster_record = machine_->cluster_record();
+  std::move(done)(std::move(result));
+}
+
 void Shard::AnswerQuery(const ReplicasQuery&, QueryDone done) {
   QueryResult result = ResultNow();
   const AppliedRow& applied = applier_->applied();

@@ -51,8 +51,10 @@ constexpr Answer kOutcomes[] = {
     {Code::kInvalidArgument, "INVALID_FIELD", "BAD_FORMAT", 400,
      "A value is out of its range; nothing was done."},
     {Code::kOk, "", "(command)", 200, "Done in part: each item has its own result."},
+    {Code::kAborted, "CLUSTER_CHANGED", "INTERNAL_ERROR", 500,
+     "The members of the cluster were changed meanwhile; nothing was done."},
 };
-static_assert(std::size(kOutcomes) == static_cast<size_t>(OutcomeCode::kPartial) + 1);
+static_assert(std::size(kOutcomes) == static_cast<size_t>(OutcomeCode::kRecordChanged) + 1);
 
 // By Trouble's numbers.
 constexpr Answer kTroubleRows[] = {

@@ -256,6 +256,7 @@ void EngineNode::Start(const std::vector<ReplicaId>& initial_voters) {
   disk_free_ = around_.timeline->now();
   flushing_ = false;
   Group::Options options = GroupOptions(*around_.setup, replica_, random_.Next());
+  options.incarnation = incarnation_;
   options.initial_voters = initial_voters;
   const SimulatedExecutor::Clock clock{.drift_ppm =
                                            int64_t{around_.setup->drift_per_1000[slot_]} * 1000};

@@ -119,12 +119,11 @@ void TestCluster::Start(NodeId id) {
   TellMembers();
 }
 
-// Those that were started once: the others have no address yet.
+// Those that were not started yet have no address.
 void TestCluster::TellMembers() {
   MembersView view;
   view.version = ++members_version_;
   for (const Node& node : nodes_) {
-    if (node.address.empty()) continue;
     view.members[node.id] = {.node = node.id, .disk = DiskOf(node.id), .address = node.address};
   }
   for (Node& node : nodes_) {

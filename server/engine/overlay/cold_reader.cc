@@ -334,9 +334,9 @@ absl::Status ReadRecords(const StateSnapshot& snapshot, ShardId shard,
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(ForEachRow(snapshot, Table::kMeta, MetaRange(shard, MetaKind::kQueue), on_queue));
-  for (const MetaKind kind :
-       {MetaKind::kGlobals, MetaKind::kHolder, MetaKind::kNodeFloor, MetaKind::kRequest,
-        MetaKind::kSession, MetaKind::kSessionOutcome, MetaKind::kGrave}) {
+  for (const MetaKind kind : {MetaKind::kGlobals, MetaKind::kHolder, MetaKind::kNodeFloor,
+                              MetaKind::kRequest, MetaKind::kSession, MetaKind::kSessionOutcome,
+                              MetaKind::kGrave, MetaKind::kClusterRecord}) {
     RETURN_IF_ERROR(ForEachRow(snapshot, Table::kMeta, MetaRange(shard, kind), on_row));
   }
   return absl::OkStatus();

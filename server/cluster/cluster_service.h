@@ -1,0 +1,41 @@
+// The service holdfast.v1.Cluster (proto/holdfast/v1/admin.proto).
+//
+// Thread-safety: thread-safe. Ownership: the admin and the engine outlive it.
+
+#ifndef HOLDFAST_SERVER_CLUSTER_CLUSTER_SERVICE_H_
+#define HOLDFAST_SERVER_CLUSTER_CLUSTER_SERVICE_H_
+
+#include "proto/holdfast/v1/admin.grpc.pb.h"
+#include "server/cluster/cluster_admin.h"
+#include "server/cluster/membership.h"
+#include "server/engine/node_engine.h"
+
+namespace holdfast {
+
+class ClusterService final : public v1::Cluster::CallbackService {
+ public:
+  ClusterService(ClusterAdmin* admin, NodeEngine* engine) : admin_(admin), engine_(engine) {}
+
+  using Context = grpc::CallbackServerContext;
+  using Unary = grpc::ServerUnaryReactor;
+  Unary* GetCluster(Context*, const v1::GetClusterRequest*, v1::ClusterView*) override;
+  Unary* AddMember(Context*, const v1::AddMemberRequest*, v1::ClusterView*) override;
+  Unary* RemoveMember(Context*, const v1::RemoveMemberRequest*, v1::ClusterView*) override;
+  Unary* ReplaceMember(Context*, const v1::ReplaceMemberRequest*, v1::ClusterView*) override;
+  Unary* PromoteMember(Context*, const v1::PromoteMemberRequest*, v1::ClusterView*) override;
+  Unary* UpdateMemberAddress(Context*, const v1::UpdateMemberAddressRequest*,
+                             v1::ClusterView*) override;
+  Unary* TransferLeadership(Context*, const v1::TransferLeadershipRequest*,
+                            v1::ClusterView*) override;
+
+ private:
+  Unary* Change(Context* context, const MemberChange& change, v1::ClusterView* response);
+  void Fill(const MembersView& members, v1::ClusterView* out) const;
+
+  ClusterAdmin* const admin_;
+  NodeEngine* const engine_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_SERVER_CLUSTER_CLUSTER_SERVICE_H_

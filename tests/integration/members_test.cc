@@ -1,0 +1,257 @@
+// A cluster that changes, of real processes: it grows from one node to three with jobs in it, gets
+// a node with a lost disk back, shrinks again, and refuses what would lose its majority.
+
+#include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "proto/holdfast/v1/admin.grpc.pb.h"
+#include "tests/integration/connection.h"
+#include "tests/support/process.h"
+
+namespace holdfast {
+namespace {
+
+using testing::BuiltFile;
+using testing::Connection;
+using testing::Process;
+using testing::TemporaryDirectory;
+
+constexpr absl::Duration kWithin = absl::Seconds(60);
+constexpr int kQueues = 8;
+constexpr int kShards = 4;
+
+// A port that nobody had a moment ago.
+std::string FreeAddress() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  close(fd);
+  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+}
+
+class MembersTest : public ::testing::Test {
+ protected:
+  MembersTest() {
+    for (int i = 0; i < 3; ++i) addresses_.push_back(FreeAddress());
+    nodes_.resize(3);
+    connections_.resize(3);
+    Launch(0, "0", {});
+    Connect(0);
+  }
+
+  // Node i + 1. `flags`: further ones.
+  void Launch(int node, const std::string& folder, const std::vector<std::string>& flags) {
+    std::vector<std::string> command = {BuiltFile("server/holdfast"),
+                                        "serve",
+                                        "--data-dir",
+                                        absl::StrCat(directory_.path(), "/", folder),
+                                        "--node-id",
+                                        absl::StrCat(node + 1),
+                                        "--listen",
+                                        addresses_[node]};
+    command.insert(command.end(), flags.begin(), flags.end());
+    if (node == 0) command.insert(command.end(), {"--shards", absl::StrCat(kShards)});
+    auto process = Process::Start(
+        {.command = command, .log_path = absl::StrCat(directory_.path(), "/log-", folder)});
+    ASSERT_TRUE(process.ok()) << process.status();
+    nodes_[node] = *std::move(process);
+  }
+  void Connect(int node) {
+    auto connection = Connection::Open(addresses_[node]);
+    ASSERT_TRUE(connection.ok()) << connection.status() << nodes_[node]->Log();
+    connections_[node] = *std::move(connection);
+  }
+
+  template <class Request>
+  grpc::Status Call(int node,
+                    grpc::Status (v1::Cluster::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                              v1::ClusterView*),
+                    const Request& request, v1::ClusterView* view) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    v1::Cluster::Stub stub(
+        grpc::CreateCustomChannel(addresses_[node], grpc::InsecureChannelCredentials(), arguments));
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(15)));
+    return (stub.*method)(&context, request, view);
+  }
+  v1::ClusterView View(int node) {
+    v1::ClusterView view;
+    Call(node, &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &view);
+    return view;
+  }
+  grpc::Status Add(int through, int node) {
+    v1::AddMemberRequest request;
+    request.set_node_id(node + 1);
+    request.set_address(addresses_[node]);
+    v1::ClusterView view;
+    return Call(through, &v1::Cluster::Stub::AddMember, request, &view);
+  }
+  grpc::Status Remove(int through, int node) {
+    v1::RemoveMemberRequest request;
+    request.set_node_id(node + 1);
+    v1::ClusterView view;
+    return Call(through, &v1::Cluster::Stub::RemoveMember, request, &view);
+  }
+  grpc::Status Replace(int through, int node) {
+    v1::ReplaceMemberRequest request;
+    request.set_node_id(node + 1);
+    v1::ClusterView view;
+    return Call(through, &v1::Cluster::Stub::ReplaceMember, request, &view);
+  }
+  void Join(int node, const std::string& folder) {
+    Launch(node, folder, {"--join", addresses_[0]});
+    Connect(node);
+  }
+
+  void Await(const std::string& what, const std::function<bool()>& holds) {
+    const absl::Time deadline = absl::Now() + kWithin;
+    while (!holds()) {
+      if (absl::Now() > deadline) {
+        for (const auto& node : nodes_) {
+          if (node != nullptr) ADD_FAILURE() << what << "\n" << node->Log();
+        }
+        FAIL() << "not within a minute: " << what << "\n" << View(0).DebugString();
+      }
+      // What is asked tells nobody of its changes.
+      absl::Notification().WaitForNotificationWithTimeout(absl::Milliseconds(50));
+    }
+  }
+  // A voter leads only what it votes in, so leaders on each node mean that all have been promoted.
+  void AwaitLeadersOn(const std::vector<int>& nodes) {
+    Await("leaders are spread", [&] {
+      const v1::ClusterView view = View(0);
+      for (const int node : nodes) {
+        bool leads = false;
+        for (const uint64_t leader : view.leaders()) leads |= leader == uint64_t(node + 1);
+        if (!leads) return false;
+      }
+      return view.leaders_size() == kShards;
+    });
+  }
+
+  void EnqueueSome(int node, int count) {
+    for (int i = 0; i < count; ++i) {
+      v1::EnqueueRequest request;
+      v1::EnqueueResponse response;
+      request.set_queue(absl::StrCat("queue-", ++jobs_ % kQueues));
+      request.add_jobs()->set_body("job");
+      grpc::ClientContext context;
+      context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
+      const grpc::Status status = connections_[node]->stub()->Enqueue(&context, request, &response);
+      ASSERT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
+    }
+  }
+  int Count(int node) {
+    v1::ListQueuesResponse response;
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
+    const grpc::Status status = connections_[node]->stub()->ListQueues(&context, {}, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    int count = 0;
+    for (const v1::Queue& queue : response.queues()) {
+      count += static_cast<int>(queue.counts().ready());
+    }
+    return count;
+  }
+  void GrowToThree() {
+    EnqueueSome(0, 40);
+    for (const int node : {1, 2}) {
+      ASSERT_TRUE(Add(0, node).ok());
+      ASSERT_TRUE(Add(0, node).ok()) << "it may be repeated";
+      Join(node, absl::StrCat(node));
+    }
+    AwaitLeadersOn({0, 1, 2});
+  }
+
+  TemporaryDirectory directory_;
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<Process>> nodes_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  int jobs_ = 0;
+};
+
+TEST_F(MembersTest, OneNodeGrowsToThreeThatServeWithoutTheFirst) {
+  GrowToThree();
+  EnqueueSome(2, 40);
+  nodes_[0]->Kill();
+  EnqueueSome(1, 40);
+  EXPECT_EQ(Count(1), jobs_);
+  EXPECT_EQ(Count(2), jobs_);
+}
+
+TEST_F(MembersTest, AMemberComesBackAfterARestartWithoutFlags) {
+  GrowToThree();
+  nodes_[2]->Kill();
+  EnqueueSome(0, 20);
+  Launch(2, "2", {});
+  Connect(2);
+  AwaitLeadersOn({2});
+  EXPECT_EQ(Count(2), jobs_);
+}
+
+TEST_F(MembersTest, ANodeThatIsRemovedHandsOverAndIsForgotten) {
+  GrowToThree();
+  ASSERT_TRUE(Remove(1, 0).ok()) << "through another one";
+  Await("node 1 is forgotten", [&] { return View(1).members_size() == 2; });
+  EnqueueSome(1, 20);
+  nodes_[0]->Kill();
+  EnqueueSome(2, 20);
+  EXPECT_EQ(Count(2), jobs_);
+  EXPECT_TRUE(Remove(1, 0).ok()) << "it may be repeated";
+}
+
+TEST_F(MembersTest, ALostDiskIsReplaced) {
+  GrowToThree();
+  EXPECT_EQ(Replace(0, 2).error_code(), grpc::StatusCode::FAILED_PRECONDITION) << "it is up";
+  nodes_[2]->Kill();
+  EnqueueSome(0, 20);
+  Await("the replacement is taken", [&] { return Replace(0, 2).ok(); });
+  Join(2, "2-again");
+  AwaitLeadersOn({2});
+  nodes_[1]->Kill();
+  EnqueueSome(0, 20);
+  EXPECT_EQ(Count(2), jobs_);
+}
+
+TEST_F(MembersTest, WhatWouldLoseTheMajorityIsRefusedAndSaysWhy) {
+  const grpc::Status alone = Remove(0, 0);
+  EXPECT_EQ(alone.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_NE(alone.error_message().find("only voter"), std::string::npos) << alone.error_message();
+  GrowToThree();
+  nodes_[2]->Kill();
+  Await("its loss is noticed", [&] { return !View(0).members(2).connected(); });
+  const grpc::Status status = Remove(0, 1);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_NE(status.error_message().find("no majority"), std::string::npos)
+      << status.error_message();
+  EXPECT_TRUE(Remove(0, 2).ok()) << "the one that is dead";
+  Await("node 3 is forgotten", [&] { return View(0).members_size() == 2; });
+}
+
+TEST_F(MembersTest, ANodeThatWasNotAddedIsRefused) {
+  Launch(1, "1", {"--join", addresses_[0]});
+  const auto ended = nodes_[1]->Wait(absl::Seconds(20));
+  ASSERT_TRUE(ended.ok()) << ended.status();
+  EXPECT_EQ(ended->code, 1);
+  EXPECT_NE(nodes_[1]->Log().find("add it first"), std::string::npos) << nodes_[1]->Log();
+}
+
+}  // namespace
+}  // namespace holdfast
