@@ -28,11 +28,12 @@ void Group::AskReads() {
   core_->ReadIndex(++reads_made_);
 }
 
-// The leader is another one, or did not answer: the next question is for all.
+// The leader is another one, or did not answer. The number stays: an answer that is only late holds
+// as well.
 void Group::AskAgain() {
-  for (Read& read : reads_waiting_) reads_asked_.push_back(std::move(read));
-  reads_waiting_ = std::exchange(reads_asked_, {});
-  AskReads();
+  if (reads_asked_.empty() || core_->leader() == ReplicaId()) return AskReads();
+  reads_asked_micros_ = executor_->MonotonicMicros();
+  core_->ReadIndex(reads_made_);
 }
 
 void Group::AnswerReads(const std::vector<raft::ReadState>& states) {

@@ -176,8 +176,9 @@ class Core {
   ProposeResult Propose(EntryType type, std::shared_ptr<const std::string> data,
                         EntryId* where = nullptr);
   ProposeResult ProposeConfigChange(const ConfigChange& change, EntryId* where = nullptr);
-  // Answered by a ReadState with `context` (unique among all reads of this replica, those of before
-  // a restart too: their answers may still be on their way), or, when there is no leader or leadership is lost, never: the caller has a time limit.
+  // Answered by a ReadState with `context`, or, when there is no leader or leadership is lost,
+  // never: the caller has a time limit. `context` is unique among all reads of this replica, those
+  // of before a restart too, whose answers may still be on their way; who asks again keeps it.
   void ReadIndex(uint64_t context);
   // Begins an election now.
   void Campaign();

@@ -147,6 +147,7 @@ void TestReplica::Start(std::vector<ReplicaId> initial_voters) {
   options.self = id_;
   options.initial_voters = std::move(initial_voters);
   options.seed += id_.value();
+  options.incarnation = ++starts_;
   run_ = std::make_unique<Run>(this, options);
   OnLoop([this] { fatal_.Update(run_->group.Start(durable_.applied)); });
 }

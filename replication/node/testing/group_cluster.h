@@ -145,6 +145,7 @@ class TestReplica final : public GroupShell {
   absl::Status fatal_;
   GroupView view_;
   absl::Status failed_;  // until Resume
+  uint64_t starts_ = 0;
   uint64_t reads_ = 0;
   uint64_t sends_ = 0;
   std::unique_ptr<Run> run_;
