@@ -44,8 +44,10 @@ Client::Client(const Options& options) : options_(options) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMillisMax);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillisMax);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectMillisMin);
-  stub_ = v1::Holdfast::NewStub(grpc::CreateCustomChannel(
-      TargetOf(options.endpoint), grpc::InsecureChannelCredentials(), arguments));
+  const auto channel = grpc::CreateCustomChannel(TargetOf(options.endpoint),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  stub_ = v1::Holdfast::NewStub(channel);
+  cluster_ = v1::Cluster::NewStub(channel);
 }
 
 absl::Status Client::Retry(absl::Time deadline,

@@ -83,6 +83,7 @@ int RunCli(int argc, const char* const* argv) {
   AddWorkCommand(&app, &context);
   AddInspectCommands(&app, &context);
   AddQueueCommands(&app, &context);
+  AddClusterCommands(&app, &context);
   AddVersion(&app, &context);
   const int name = CommandAt(argc, argv);
   if (name < argc && !IsCommand(app, argv[name])) {
