@@ -43,6 +43,7 @@ Client::Client(const Options& options) : options_(options) {
                                                  grpc::InsecureChannelCredentials(), arguments);
   stub_ = v1::Holdfast::NewStub(channel);
   admin_ = v1::Admin::NewStub(channel);
+  cluster_ = v1::Cluster::NewStub(channel);
 }
 
 absl::StatusOr<v1::NodeInfo> Client::GetNodeInfo() {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -47,11 +48,11 @@ class Client {
   };
   explicit Client(const Options& options);
 
-  // Calls a unary method. Errors: as the method documents them; DEADLINE_EXCEEDED.
-  template <class Request, class Response>
-  absl::StatusOr<Response> Call(grpc::Status (v1::Holdfast::Stub::*method)(grpc::ClientContext*,
-                                                                           const Request&,
-                                                                           Response*),
+  // Calls a unary method of Holdfast or Cluster. Errors: as the method documents them;
+  // DEADLINE_EXCEEDED.
+  template <class Stub, class Request, class Response>
+  absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
                                 Request request) {
     absl::Duration timeout = options_.timeout;
     if constexpr (requires { request.set_request_id(""); }) {
@@ -63,7 +64,7 @@ class Client {
     const absl::Time deadline = absl::Now() + timeout;
     Response response;
     const absl::Status status = Retry(deadline, [&](grpc::ClientContext* context) {
-      return (stub_.get()->*method)(context, request, &response);
+      return (StubOf<Stub>()->*method)(context, request, &response);
     });
     if (!status.ok()) return status;
     return response;
@@ -77,12 +78,21 @@ class Client {
   const Options& options() const { return options_; }
 
  private:
+  template <class Stub>
+  Stub* StubOf() {
+    if constexpr (std::is_same_v<Stub, v1::Cluster::Stub>) {
+      return cluster_.get();
+    } else {
+      return stub_.get();
+    }
+  }
   absl::Status Retry(absl::Time deadline,
                      const std::function<grpc::Status(grpc::ClientContext*)>& call);
 
   const Options options_;
   std::unique_ptr<v1::Holdfast::Stub> stub_;
   std::unique_ptr<v1::Admin::Stub> admin_;
+  std::unique_ptr<v1::Cluster::Stub> cluster_;
 };
 
 }  // namespace holdfast

@@ -84,6 +84,7 @@ int RunCli(int argc, const char* const* argv) {
   AddInspectCommands(&app, &context);
   AddQueueCommands(&app, &context);
   AddImportCommand(&app, &context);
+  AddClusterCommands(&app, &context);
   AddVersion(&app, &context);
   const int name = CommandAt(argc, argv);
   if (name < argc && !IsCommand(app, argv[name])) {

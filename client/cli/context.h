@@ -51,10 +51,9 @@ class CliContext {
   void FailItem(const std::string& what, const google::rpc::Status& error);
 
   // Calls a method; nothing, after Fail, if it did not work.
-  template <class Request, class Response>
-  std::optional<Response> Call(grpc::Status (v1::Holdfast::Stub::*method)(grpc::ClientContext*,
-                                                                          const Request&,
-                                                                          Response*),
+  template <class Stub, class Request, class Response>
+  std::optional<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                            Response*),
                                const Request& request) {
     absl::StatusOr<Response> response = client().Call(method, request);
     if (response.ok()) return *std::move(response);
@@ -80,6 +79,7 @@ void AddWorkCommand(CLI::App* app, CliContext* context);
 void AddInspectCommands(CLI::App* app, CliContext* context);
 void AddImportCommand(CLI::App* app, CliContext* context);
 void AddQueueCommands(CLI::App* app, CliContext* context);
+void AddClusterCommands(CLI::App* app, CliContext* context);
 
 // A duration option: `*value` is what was given, checked; untouched if it was not given.
 CLI::Option* AddDuration(CLI::App* app, const std::string& flag,

@@ -40,7 +40,8 @@ void TestNode::MakeShards() {
                      .between_flushes = [this](Task task) { reader_->Post(std::move(task)); },
                      .on_fatal = [this](const auto& why) { fatal_.push_back(why); },
                      .on_dirty = [] {},
-                     .flush_soon = [this] { ++flushes_asked_for_; }}));
+                     .flush_soon = [this] { ++flushes_asked_for_; },
+                     .on_cluster_record = nullptr}));
     logs_[i]->Attach(loop_.get(), shards_[i].get());
     shards_[i]->AttachLog(logs_[i].get());
     relays_.push_back(std::make_unique<Relay>(

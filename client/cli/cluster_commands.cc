@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/cli/context.h"
+
+namespace holdfast {
+namespace {
+
+struct Arguments {
+  uint64_t node = 0;
+  std::string address;
+  bool learner = false;
+  std::vector<uint32_t> shards;
+};
+
+const char* StateName(const v1::Member& member) {
+  switch (member.state()) {
+    case v1::MEMBER_STATE_VOTER:
+      return member.disk_id() == 0 ? "invited" : "voter";
+    case v1::MEMBER_STATE_LEARNER:
+      return member.disk_id() == 0 ? "invited" : "learner";
+    case v1::MEMBER_STATE_LEAVING:
+      return "leaving";
+    default:
+      return "unknown";
+  }
+}
+
+int64_t LedBy(const v1::ClusterView& view, uint64_t node) {
+  return std::count(view.leaders().begin(), view.leaders().end(), node);
+}
+
+nlohmann::json ToJson(const v1::ClusterView& view) {
+  nlohmann::json members = nlohmann::json::array();
+  for (const v1::Member& member : view.members()) {
+    nlohmann::json told = {{"node_id", member.node_id()},
+                           {"address", member.address()},
+                           {"state", StateName(member)},
+                           {"connected", member.connected()},
+                           {"leads", LedBy(view, member.node_id())}};
+    if (!member.problem().empty()) told["problem"] = member.problem();
+    members.push_back(std::move(told));
+  }
+  return {{"cluster_id", view.cluster_id()},
+          {"node_id", view.node_id()},
+          {"version", view.version()},
+          {"members", std::move(members)},
+          {"leaders", std::vector<uint64_t>(view.leaders().begin(), view.leaders().end())}};
+}
+
+void Print(CliContext* context, const v1::ClusterView& view) {
+  if (context->json()) return context->PrintJson(ToJson(view));
+  std::printf("cluster %s, %d shards, seen from node %" PRIu64 "\n", view.cluster_id().c_str(),
+              view.leaders_size(), view.node_id());
+  std::printf("%-8s %-24s %-8s %-5s %6s\n", "NODE", "ADDRESS", "STATE", "UP", "LEADS");
+  for (const v1::Member& member : view.members()) {
+    std::printf("%-8" PRIu64 " %-24s %-8s %-5s %6" PRId64 "%s%s\n", member.node_id(),
+                member.address().empty() ? "-" : member.address().c_str(), StateName(member),
+                member.connected() ? "yes" : "no", LedBy(view, member.node_id()),
+                member.problem().empty() ? "" : "  ", member.problem().c_str());
+  }
+  if (const int64_t without = LedBy(view, 0); without > 0) {
+    std::printf("%" PRId64 " shards have no leader that this node knows of\n", without);
+  }
+}
+
+template <class Request>
+void CallAndPrint(CliContext* context,
+                  grpc::Status (v1::Cluster::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                            v1::ClusterView*),
+                  const Request& request) {
+  const auto view = context->Call(method, request);
+  if (view.has_value()) Print(context, *view);
+}
+
+// A subcommand about one node.
+template <class Run>
+CLI::App* AddOnNode(CLI::App* cluster, const char* name, const char* help,
+                    const std::shared_ptr<Arguments>& arguments, Run run) {
+  CLI::App* const command = cluster->add_subcommand(name, help);
+  command->add_option("NODE", arguments->node, "The node's id")
+      ->required()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}));
+  command->callback([arguments, run] { run(*arguments); });
+  return command;
+}
+
+void AddShow(CLI::App* cluster, CliContext* context) {
+  const auto show = [context] {
+    CallAndPrint(context, &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest());
+  };
+  cluster->add_subcommand("status", "Shows the members and how many shards each leads")
+      ->alias("members")
+      ->callback(show);
+}
+
+void AddChanges(CLI::App* cluster, CliContext* context) {
+  auto add = std::make_shared<Arguments>();
+  CLI::App* command = AddOnNode(cluster, "add", "Invites a node; then start it with --join", add,
+                                [context](const Arguments& arguments) {
+                                  v1::AddMemberRequest request;
+                                  request.set_node_id(arguments.node);
+                                  request.set_address(arguments.address);
+                                  request.set_learner(arguments.learner);
+                                  CallAndPrint(context, &v1::Cluster::Stub::AddMember, request);
+                                });
+  command->add_option("ADDRESS", add->address, "HOST:PORT at which the others reach it")
+      ->required();
+  command->add_flag("--learner", add->learner, "It does not vote until it is promoted");
+
+  AddOnNode(cluster, "remove", "Takes a node out for good", std::make_shared<Arguments>(),
+            [context](const Arguments& arguments) {
+              v1::RemoveMemberRequest request;
+              request.set_node_id(arguments.node);
+              CallAndPrint(context, &v1::Cluster::Stub::RemoveMember, request);
+            });
+
+  auto replace = std::make_shared<Arguments>();
+  command = AddOnNode(cluster, "replace",
+                      "Invites a node whose disk is lost to come with another; it must be down",
+                      replace, [context](const Arguments& arguments) {
+                        v1::ReplaceMemberRequest request;
+                        request.set_node_id(arguments.node);
+                        request.set_address(arguments.address);
+                        CallAndPrint(context, &v1::Cluster::Stub::ReplaceMember, request);
+                      });
+  command->add_option("ADDRESS", replace->address, "HOST:PORT, if it is another than before");
+
+  AddOnNode(cluster, "promote", "Lets a learner vote", std::make_shared<Arguments>(),
+            [context](const Arguments& arguments) {
+              v1::PromoteMemberRequest request;
+              request.set_node_id(arguments.node);
+              CallAndPrint(context, &v1::Cluster::Stub::PromoteMember, request);
+            });
+
+  auto move = std::make_shared<Arguments>();
+  command = AddOnNode(cluster, "move", "Changes where the others reach a node", move,
+                      [context](const Arguments& arguments) {
+                        v1::UpdateMemberAddressRequest request;
+                        request.set_node_id(arguments.node);
+                        request.set_address(arguments.address);
+                        CallAndPrint(context, &v1::Cluster::Stub::UpdateMemberAddress, request);
+                      });
+  command->add_option("ADDRESS", move->address, "HOST:PORT")->required();
+
+  auto transfer = std::make_shared<Arguments>();
+  command = AddOnNode(cluster, "transfer", "Hands the leadership of shards to a node", transfer,
+                      [context](const Arguments& arguments) {
+                        v1::TransferLeadershipRequest request;
+                        request.set_node_id(arguments.node);
+                        for (const uint32_t shard : arguments.shards) request.add_shards(shard);
+                        CallAndPrint(context, &v1::Cluster::Stub::TransferLeadership, request);
+                      });
+  command->add_option("--shard", transfer->shards, "Only this one; may be repeated")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void AddClusterCommands(CLI::App* app, CliContext* context) {
+  CLI::App* const cluster =
+      app->add_subcommand("cluster", "Shows and changes the members of the cluster");
+  cluster->require_subcommand(1);
+  AddShow(cluster, context);
+  AddChanges(cluster, context);
+}
+
+}  // namespace holdfast
