@@ -34,11 +34,15 @@ SetKey After(SetKey key) {
 
 }  // namespace
 
-// Log time goes on between entries.
+// Log time goes on between entries. Where the shard does not lead, the wall clock that the leader
+// follows is the best that is known of it.
 QueryResult Shard::ResultNow() {
   QueryResult result;
-  result.now = machine_->now();
-  if (leading_) result.now = std::max(result.now, clock_.Now(Clocks()));
+  const LogClock::Reading clocks = Clocks();
+  const LogTime now =
+      leading_ ? clock_.Now(clocks)
+               : LogTime::FromMicros(static_cast<uint64_t>(std::max<int64_t>(clocks.wall, 0)));
+  result.now = std::max(machine_->now(), now);
   return result;
 }
 
