@@ -6,7 +6,10 @@
 #ifndef HOLDFAST_BASE_PRNG_H_
 #define HOLDFAST_BASE_PRNG_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -34,6 +37,11 @@ class Prng {
   }
   // True `numerator` times out of `denominator`.
   bool Chance(uint64_t numerator, uint64_t denominator) { return Below(denominator) < numerator; }
+  // Puts them into any order, each as likely.
+  template <class T>
+  void Shuffle(std::vector<T>* items) {
+    for (size_t i = items->size(); i > 1; --i) std::swap((*items)[i - 1], (*items)[Below(i)]);
+  }
 
  private:
   uint64_t state_;

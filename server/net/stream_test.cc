@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -327,13 +328,13 @@ TEST_F(ListenerTest, ListensOnTcp) { ExpectServes("127.0.0.1:0", 200); }
 
 TEST_F(ListenerTest, ListensOnAUnixSocketAndReplacesAnOldOne) {
   // Not in the test's own folder: the path of a socket has 107 bytes at most.
-  char folder[] = "/tmp/holdfast_listener_XXXXXX";
-  CHECK(mkdtemp(folder) != nullptr);
+  std::string folder = std::filesystem::temp_directory_path() / "holdfast_listener_XXXXXX";
+  CHECK(mkdtemp(folder.data()) != nullptr);
   const std::string path = absl::StrCat(folder, "/socket");
   ExpectServes("unix:" + path, 10);
   ExpectServes("unix:" + path, 10);
   EXPECT_EQ(unlink(path.c_str()), 0);
-  EXPECT_EQ(rmdir(folder), 0);
+  EXPECT_EQ(rmdir(folder.c_str()), 0);
 }
 
 TEST_F(ListenerTest, AddressesThatCannotBeListenedOnAreRefused) {

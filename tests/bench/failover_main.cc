@@ -166,14 +166,7 @@ std::vector<Scenario> Scenarios() {
          return window(cluster);
        }},
       {"rolling restart",
-       [](Cluster* cluster, int) {
-         for (const int node : cluster->All()) {
-           RETURN_IF_ERROR(cluster->Stop(node));
-           RETURN_IF_ERROR(cluster->Start(node));
-           RETURN_IF_ERROR(cluster->AwaitHealthy(kHealWithin));
-         }
-         return absl::OkStatus();
-       }},
+       [](Cluster* cluster, int) { return cluster->RestartInTurn(cluster->All(), kHealWithin); }},
   };
 }
 

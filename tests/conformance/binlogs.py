@@ -1,9 +1,13 @@
 """Binlogs as Debian's beanstalkd writes them, and what it makes of them itself."""
 
+import os
+import pathlib
 import random
 import re
 import shutil
 import socket
+import tempfile
+import unittest
 
 from tests.conformance import run
 
@@ -118,3 +122,31 @@ def as_beanstalkd_reads(directory, folder, ids):
         client.close()
     shutil.rmtree(copy)
     return found
+
+
+class TestCase(unittest.TestCase):
+    """A folder of the test's own, and in it the directory in which beanstalkd keeps its jobs."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.directory = os.path.join(self.folder, "beanstalkd")
+        os.mkdir(self.directory)
+
+    def client(self, server):
+        client = Client(server.address)
+        self.addCleanup(client.close)
+        return client
+
+    def write_damaged(self):
+        """Three jobs, the last cut off; returns the file and the byte at which its record is."""
+        with beanstalkd(self.directory, self.folder) as server:
+            client = self.client(server)
+            for body in (b"one", b"two", b"three"):
+                client.ask(f"put 0 0 60 {len(body)}", body)
+        file = pathlib.Path(self.directory, "binlog.1")
+        content = file.read_bytes()
+        at = content.index(b"three\r\n")
+        file.write_bytes(content[:at + 2])
+        return file, at - len("default") - 4 - 80

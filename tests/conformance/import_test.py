@@ -10,7 +10,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from datetime import datetime
@@ -22,14 +21,10 @@ HOLDFAST = os.path.abspath(sys.argv.pop(1))
 LEASE_MAX_S = 30 * 86400
 
 
-class ImportTest(unittest.TestCase):
+class ImportTest(binlogs.TestCase):
 
     def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir="/tmp")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.directory = os.path.join(self.folder, "beanstalkd")
-        os.mkdir(self.directory)
+        super().setUp()
         self.endpoint = None
 
     def server(self, *flags):
@@ -83,11 +78,6 @@ class ImportTest(unittest.TestCase):
         # Their order in each tube is the old one.
         for ids in ids_by_queue.values():
             self.assertEqual(ids, sorted(ids))
-
-    def client(self, server):
-        client = binlogs.Client(server.address)
-        self.addCleanup(client.close)
-        return client
 
     def test_what_beanstalkd_has_is_there_afterwards(self):
         for seed in range(4):
@@ -162,18 +152,10 @@ class ImportTest(unittest.TestCase):
         return sum(queue["counts"]["ready"] for queue in queues)
 
     def test_damage_is_told_and_the_rest_imported(self):
-        with binlogs.beanstalkd(self.directory, self.folder) as server:
-            client = self.client(server)
-            for body in (b"one", b"two", b"three"):
-                client.ask(f"put 0 0 60 {len(body)}", body)
-        file = pathlib.Path(self.directory, "binlog.1")
-        content = file.read_bytes()
-        at = content.index(b"three\r\n")
-        file.write_bytes(content[:at + 2])
+        file, record = self.write_damaged()
         self.server()
         said = self.imported(code=1)
         self.assertEqual(said["imported"], 2)
-        record = at - len("default") - 4 - 80
         self.assertEqual(said["damages"], [{"file": str(file), "offset_bytes": record,
                                             "problem": "the file ends within a record"}])
         told = self.holdfast("import-binlog", self.directory, code=1)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
@@ -22,22 +21,10 @@ HOLDFAST = os.path.abspath(sys.argv.pop(1))
 KEPT = ("id", "tube", "state", "pri", "delay", "ttr", "reserves", "timeouts", "releases", "kicks")
 
 
-class TakeoverTest(unittest.TestCase):
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir="/tmp")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.directory = os.path.join(self.folder, "beanstalkd")
-        os.mkdir(self.directory)
+class TakeoverTest(binlogs.TestCase):
 
     def server(self, *flags):
         return run.beanstalkd([HOLDFAST, "beanstalkd"], ("-b", self.directory, *flags), self.folder)
-
-    def client(self, server):
-        client = binlogs.Client(server.address)
-        self.addCleanup(client.close)
-        return client
 
     def compare(self, expected, client, puts):
         for job in range(1, puts + 1):
@@ -135,19 +122,11 @@ class TakeoverTest(unittest.TestCase):
         return time.monotonic() - begin
 
     def test_damage_is_told_and_the_rest_taken_over(self):
-        with binlogs.beanstalkd(self.directory, self.folder) as server:
-            client = self.client(server)
-            for body in (b"one", b"two", b"three"):
-                client.ask(f"put 0 0 60 {len(body)}", body)
-        file = pathlib.Path(self.directory, "binlog.1")
-        content = file.read_bytes()
-        at = content.index(b"three\r\n")
-        file.write_bytes(content[:at + 2])
+        file, record = self.write_damaged()
         with self.server() as server:
             client = self.client(server)
             self.assertEqual(client.fetch("peek 2")[1], b"two")
             self.assertEqual(client.ask("peek 3"), ["NOT_FOUND"])
-        record = at - len("default") - 4 - 80
         self.assertIn(f"{file}: byte {record}: the file ends within a record",
                       pathlib.Path(self.folder, "log").read_text())
 

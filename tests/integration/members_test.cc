@@ -1,11 +1,7 @@
 // A cluster that changes, of real processes: it grows from one node to three with jobs in it, gets
 // a node with a lost disk back, shrinks again, and refuses what would lose its majority.
 
-#include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <functional>
 #include <memory>
@@ -25,25 +21,13 @@ namespace {
 
 using testing::BuiltFile;
 using testing::Connection;
+using testing::FreeAddress;
 using testing::Process;
 using testing::TemporaryDirectory;
 
 constexpr absl::Duration kWithin = absl::Seconds(60);
 constexpr int kQueues = 8;
 constexpr int kShards = 4;
-
-// A port that nobody had a moment ago.
-std::string FreeAddress() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-}
 
 class MembersTest : public ::testing::Test {
  protected:

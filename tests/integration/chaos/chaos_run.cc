@@ -126,7 +126,10 @@ class Life {
   absl::Status InjectFaults() {
     std::vector<Fault> deck;
     do {
-      if (deck.empty()) deck = Shuffled();
+      if (deck.empty()) {
+        deck = faults_;
+        random_.Shuffle(&deck);
+      }
       const Fault fault = deck.back();
       deck.pop_back();
       RETURN_IF_ERROR(Inject(fault));
@@ -139,12 +142,6 @@ class Life {
 
   bool Wanted(const std::string& kind) const {
     return std::find(options_.kinds.begin(), options_.kinds.end(), kind) != options_.kinds.end();
-  }
-
-  std::vector<Fault> Shuffled() {
-    std::vector<Fault> deck = faults_;
-    for (size_t i = deck.size(); i > 1; --i) std::swap(deck[i - 1], deck[random_.Below(i)]);
-    return deck;
   }
 
   void Begin(const std::string& fault) {

@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "tests/integration/connection.h"
+#include "tests/integration/workload.h"
 
 namespace holdfast::testing {
 namespace {
@@ -27,8 +28,6 @@ namespace {
 constexpr absl::Duration kStopTimeout = absl::Seconds(40);
 constexpr absl::Duration kAskTimeout = absl::Seconds(2);
 constexpr absl::Duration kAskAgainAfter = absl::Milliseconds(50);
-
-int64_t MicrosNow() { return absl::ToUnixMicros(absl::Now()); }
 
 void WaitALittle(absl::Duration duration) {
   absl::Notification never;
@@ -100,7 +99,7 @@ std::vector<int> Cluster::All() const {
 std::vector<int> Cluster::Some(int count, Prng* random) const {
   std::vector<int> nodes = All();
   CHECK_LE(static_cast<size_t>(count), nodes.size());
-  for (size_t i = nodes.size(); i > 1; --i) std::swap(nodes[i - 1], nodes[random->Below(i)]);
+  random->Shuffle(&nodes);
   nodes.resize(static_cast<size_t>(count));
   return nodes;
 }
@@ -121,7 +120,7 @@ bool Cluster::HasMajority() const {
   return false;
 }
 
-void Cluster::NoteMajority() { timeline_.SetMajority(HasMajority(), MicrosNow()); }
+void Cluster::NoteMajority() { timeline_.SetMajority(HasMajority(), NowMicros()); }
 
 std::map<std::string, std::string> Cluster::EnvironmentOf(const Node& node) const {
   std::map<std::string, std::string> environment;
@@ -221,6 +220,15 @@ absl::Status Cluster::Stop(int node) {
   if (!exit.signalled && exit.code == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("node ", node + 1, " was told to stop and ended with ",
                                           exit.ToString(), ": ", End(log)));
+}
+
+absl::Status Cluster::RestartInTurn(const std::vector<int>& nodes, absl::Duration timeout) {
+  for (const int node : nodes) {
+    RETURN_IF_ERROR(Stop(node));
+    RETURN_IF_ERROR(Start(node));
+    RETURN_IF_ERROR(AwaitHealthy(timeout));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Cluster::CutLinks(const std::vector<Cut>& cuts) {

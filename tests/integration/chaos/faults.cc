@@ -122,12 +122,7 @@ absl::Status OneWayRing(Cluster* cluster, Prng* random) {
 }
 
 absl::Status RollingRestart(Cluster* cluster, Prng* random) {
-  for (const int node : cluster->Some(cluster->size(), random)) {
-    RETURN_IF_ERROR(cluster->Stop(node));
-    RETURN_IF_ERROR(cluster->Start(node));
-    RETURN_IF_ERROR(cluster->AwaitHealthy(absl::Seconds(60)));
-  }
-  return absl::OkStatus();
+  return cluster->RestartInTurn(cluster->Some(cluster->size(), random), absl::Seconds(60));
 }
 
 // A minority is behind when another node loses power; then these are the majority, alone.
