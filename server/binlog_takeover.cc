@@ -191,9 +191,7 @@ JobSpec SpecOf(const BinlogJob& job, absl::Time now) {
   JobSpec spec;
   spec.priority = job.priority;
   spec.lease = std::max(ToLog(job.ttr), LogDuration::Seconds(1));
-  if (job.state == BinlogState::kDelayed && job.deadline > now) {
-    spec.delay = ToLog(job.deadline - now);
-  }
+  spec.delay = ToLog(job.DelayLeft(now));
   spec.buried = job.state == BinlogState::kBuried;
   const BinlogCounters& counters = job.counters;
   spec.past = {JobId(job.id),

@@ -36,6 +36,7 @@
 #include "server/cluster/members_codec.h"
 #include "server/cluster/membership.h"
 #include "server/codec/payload_codec.h"
+#include "server/config/address.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
 #include "server/frontend/beanstalk/beanstalk_server.h"
@@ -193,8 +194,7 @@ std::string ListenAddress(const ServeConfig& config, const Identity& identity) {
 // Where the other nodes are told to reach one that joins. "": that cannot be said.
 std::string JoinAddress(const ServeConfig& config) {
   if (!config.advertise.empty()) return config.advertise;
-  const bool is_one = config.listen.rfind("0.0.0.0:", 0) != 0 &&
-                      config.listen.rfind("[::]:", 0) != 0 && !config.listen.ends_with(":0");
+  const bool is_one = !IsForAnyInterface(config.listen) && !config.listen.ends_with(":0");
   return is_one ? config.listen : "";
 }
 

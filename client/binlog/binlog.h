@@ -44,6 +44,12 @@ struct BinlogJob {
   uint32_t file = 0;  // an index into files()
   uint64_t body_offset_bytes = 0;
   size_t body_size_bytes = 0;
+
+  // What is left of its delay; zero unless it is delayed.
+  absl::Duration DelayLeft(absl::Time now) const {
+    const bool waits = state == BinlogState::kDelayed && deadline > now;
+    return waits ? deadline - now : absl::ZeroDuration();
+  }
 };
 
 // Something in a file that is no record: what follows it in the file was not read.

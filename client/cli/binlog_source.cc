@@ -43,9 +43,9 @@ v1::JobSpec SpecOf(const BinlogJob& job, const std::string& body, absl::Time now
   *spec.mutable_lease() = ToProto(std::clamp(job.ttr, absl::Seconds(1), kLeaseMax));
   *shortened = job.ttr > kLeaseMax;
   if (job.state == BinlogState::kBuried) spec.set_buried(true);
-  if (job.state == BinlogState::kDelayed && job.deadline > now) {
-    *spec.mutable_delay() = ToProto(std::min(job.deadline - now, kDelayMax));
-    *shortened = *shortened || job.deadline - now > kDelayMax;
+  if (const absl::Duration delay = job.DelayLeft(now); delay > absl::ZeroDuration()) {
+    *spec.mutable_delay() = ToProto(std::min(delay, kDelayMax));
+    *shortened = *shortened || delay > kDelayMax;
   }
   spec.set_dedup_key(DedupKeyOf(job, body));
   *spec.mutable_dedup_window() = ToProto(BinlogSource::kDedupWindow);

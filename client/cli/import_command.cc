@@ -32,7 +32,7 @@ Found CountJobs(const Binlog& binlog) {
   for (const auto& [id, job] : binlog.jobs()) {
     if (job.state == BinlogState::kBuried) {
       ++found.buried;
-    } else if (job.state == BinlogState::kDelayed && job.deadline > now) {
+    } else if (job.DelayLeft(now) > absl::ZeroDuration()) {
       ++found.delayed;
     } else {
       ++found.ready;

@@ -1,8 +1,6 @@
 #include "server/cluster/bootstrap.h"
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/server.h>
@@ -19,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "server/cluster/bootstrap_stub.h"
 #include "server/cluster/grpc_status.h"
 
 namespace holdfast {
@@ -59,11 +58,7 @@ class Asker {
   Asker(const BootstrapOptions& options, NodeId self) {
     for (const InitialNode& node : options.nodes) {
       if (node.node == self.value()) continue;
-      grpc::ChannelArguments arguments;
-      arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-      arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-      others_.push_back({node, peer::v1::Bootstrap::NewStub(grpc::CreateCustomChannel(
-                                   node.address, grpc::InsecureChannelCredentials(), arguments))});
+      others_.push_back({node, MakeBootstrapStub(node.address)});
     }
   }
 

@@ -3,19 +3,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/cluster/members_codec.h"
+#include "server/config/address.h"
 
 namespace holdfast {
 namespace {
 
 constexpr int kTries = 5;
-
-bool IsForAnyInterface(const std::string& address) {
-  return absl::StartsWith(address, "0.0.0.0:") || absl::StartsWith(address, "[::]:");
-}
 
 }  // namespace
 

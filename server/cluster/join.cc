@@ -1,9 +1,6 @@
 #include "server/cluster/join.h"
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <memory>
 #include <utility>
@@ -13,6 +10,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "proto/holdfast/peer/v1/peer.grpc.pb.h"
+#include "server/cluster/bootstrap_stub.h"
 #include "server/cluster/members_codec.h"
 
 namespace holdfast {
@@ -50,11 +48,7 @@ absl::Status TakeOver(const peer::v1::JoinResponse& response, const JoinOptions&
 
 absl::Status Join(const JoinOptions& options, DataDir* data) {
   CHECK(!data->identity().has_cluster());
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  const auto stub = peer::v1::Bootstrap::NewStub(
-      grpc::CreateCustomChannel(options.through, grpc::InsecureChannelCredentials(), arguments));
+  const auto stub = MakeBootstrapStub(options.through);
   peer::v1::JoinRequest request;
   request.set_node_id(data->identity().node.value());
   request.set_disk_id(data->identity().disk.value());

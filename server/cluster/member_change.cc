@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "server/config/address.h"
 
 namespace holdfast {
 namespace {
@@ -21,10 +21,7 @@ std::string Name(NodeId node) { return absl::StrCat("node ", node.value()); }
 absl::Status Refuse(const std::string& why) { return absl::FailedPreconditionError(why); }
 
 absl::Status CheckAddress(const MembersView& now, const MemberChange& change) {
-  const size_t colon = change.address.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 || change.address.size() > kAddressBytesMax ||
-      !absl::SimpleAtoi(change.address.substr(colon + 1), &port) || port < 1 || port > 65535) {
+  if (!IsHostAndPort(change.address, 1) || change.address.size() > kAddressBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", change.address, "' is not HOST:PORT, e.g. 10.0.0.4:7400"));
   }

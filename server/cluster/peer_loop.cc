@@ -162,29 +162,35 @@ void PeerLoop::Balance() {
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
   for (const auto& [shard, parts] : parts_.shards) {
-    if (!ReconcileShard(shard, parts, now)) BalanceShard(shard, parts, now);
+    if (!parts.group->leading()) {
+      leads_since_.erase(shard);
+      continue;
+    }
+    const std::optional<raft::Status> status = parts.group->GetStatus();
+    if (!status.has_value()) continue;
+    if (!ReconcileShard(shard, *parts.group, *status, now)) {
+      BalanceShard(shard, *parts.group, *status, now);
+    }
   }
   ForgetThoseWhoLeft(now);
 }
 
-bool PeerLoop::ReconcileShard(ShardId shard, const ShardParts& parts, int64_t now) {
-  if (!parts.group->leading()) return false;
-  const std::optional<raft::Status> status = parts.group->GetStatus();
-  if (!status.has_value()) return false;
+bool PeerLoop::ReconcileShard(ShardId shard, Group& group, const raft::Status& status,
+                              int64_t now) {
   std::set<NodeId> up = {options_.self};
   for (const auto& [node, since] : up_since_) up.insert(node);
-  const GroupStep step = NextStep(*status, *members_, up);
+  const GroupStep step = NextStep(status, *members_, up);
   if (step.change.has_value()) {
     int64_t& changed_at = changed_at_[shard];
     if (changed_at != 0 && now - changed_at < kChangeApartMicros) return true;
     changed_at = now;
     raft::ConfigChange change;
     change.steps.push_back(*step.change);
-    parts.group->ProposeConfigChange(change);
+    group.ProposeConfigChange(change);
     return true;
   }
   if (step.hand_over_to == ReplicaId()) return false;
-  parts.group->TransferLeadership(step.hand_over_to);
+  group.TransferLeadership(step.hand_over_to);
   return true;
 }
 
@@ -211,23 +217,18 @@ void PeerLoop::ForgetThoseWhoLeft(int64_t now) {
   }
 }
 
-void PeerLoop::BalanceShard(ShardId shard, const ShardParts& parts, int64_t now) {
-  if (!parts.group->leading()) {
-    leads_since_.erase(shard);
-    return;
-  }
+void PeerLoop::BalanceShard(ShardId shard, Group& group, const raft::Status& status, int64_t now) {
   const int64_t since = leads_since_.try_emplace(shard, now).first->second;
   int64_t free_from = parts_.next_balance_micros->load(std::memory_order_relaxed);
   if (now - since < options_.balance_after_micros || now < free_from) return;
-  const std::optional<raft::Status> status = parts.group->GetStatus();
-  if (!status.has_value() || status->transferee != ReplicaId()) return;
+  if (status.transferee != ReplicaId()) return;
   const ReplicaId preferred =
-      PreferredLeader(shard, Candidates(*status, options_.balance_after_micros));
-  if (preferred == ReplicaId() || preferred == status->id) return;
+      PreferredLeader(shard, Candidates(status, options_.balance_after_micros));
+  if (preferred == ReplicaId() || preferred == status.id) return;
   if (!parts_.next_balance_micros->compare_exchange_strong(free_from, now + kBalanceApartMicros)) {
     return;
   }
-  parts.group->TransferLeadership(preferred);
+  group.TransferLeadership(preferred);
 }
 
 void PeerLoop::HandOver() {

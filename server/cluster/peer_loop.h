@@ -104,9 +104,10 @@ class PeerLoop final : public PeerHandler {
   SnapshotReceiver::Parts ReceiverParts();
   void Flush();
   void Balance();
-  void BalanceShard(ShardId shard, const ShardParts& parts, int64_t now);
+  // Of shards that this node leads.
+  void BalanceShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
   // True if there was something to do.
-  bool ReconcileShard(ShardId shard, const ShardParts& parts, int64_t now);
+  bool ReconcileShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
   void ForgetThoseWhoLeft(int64_t now);
   std::vector<Candidate> Candidates(const raft::Status& status, int64_t up_for_micros) const;
 

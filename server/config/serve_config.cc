@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/config/address.h"
 
 namespace holdfast {
 namespace {
@@ -54,13 +55,6 @@ CLI::Validator SyncForm() {
         return parsed.ok() ? std::string() : std::string(parsed.status().message());
       },
       "always|interval:MS");
-}
-
-bool IsHostAndPort(const std::string& text, int port_min) {
-  const size_t colon = text.rfind(':');
-  int port = -1;
-  return colon != std::string::npos && colon > 0 &&
-         absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= port_min && port <= 65535;
 }
 
 CLI::Validator HostAndPort(int port_min = 0) {

@@ -74,10 +74,12 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
   parts.holders = &holders_;
   parts.overlay_bytes = &overlay_bytes_;
   parts.pins = &pins_;
-  parts.between_flushes = [this](Task task) {
-    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
-      flusher->RunBetween(std::move(task));
-    }
+  const auto tell_flusher = [this](auto what) {
+    Flusher* const flusher = running_flusher_.load(std::memory_order_acquire);
+    if (flusher != nullptr) what(flusher);
+  };
+  parts.between_flushes = [tell_flusher](Task task) {
+    tell_flusher([&task](Flusher* flusher) { flusher->RunBetween(std::move(task)); });
   };
   parts.on_fatal = [this](const absl::Status& status) { Fatal(status); };
   if (shard == 0) {
@@ -85,15 +87,9 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
       if (peers_ != nullptr) peers_->OnClusterRecord(record);
     };
   }
-  parts.on_dirty = [this] {
-    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
-      flusher->Note();
-    }
-  };
-  parts.flush_soon = [this] {
-    if (Flusher* flusher = running_flusher_.load(std::memory_order_acquire); flusher != nullptr) {
-      flusher->FlushSoon();
-    }
+  parts.on_dirty = [tell_flusher] { tell_flusher([](Flusher* flusher) { flusher->Note(); }); };
+  parts.flush_soon = [tell_flusher] {
+    tell_flusher([](Flusher* flusher) { flusher->FlushSoon(); });
   };
   return parts;
 }
