@@ -47,6 +47,12 @@ struct ScanRange {
   uint64_t bytes_max = 1 << 20;
 };
 
+// How far a read may go.
+enum class Reach : uint8_t {
+  kMemory = 0,  // kAborted rather than a wait for the device: for callers that must not wait
+  kDevice = 1,
+};
+
 // The rows as one completed Flush left them, whatever is flushed later.
 //
 // Bounds: a snapshot keeps deleted rows from being reclaimed while it lives: hold it for one read
@@ -67,7 +73,7 @@ class StateSnapshot {
   // is no such row. The value is valid during the call only. On an error some or all calls are
   // missing. Much cheaper than single Gets; cheapest when `keys` is sorted.
   virtual absl::Status MultiGet(
-      Table table, absl::Span<const std::string_view> keys,
+      Table table, absl::Span<const std::string_view> keys, Reach reach,
       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const = 0;
 
   // Visits the rows of `range` in key order until a limit is reached or `visit(key, value)`

@@ -16,6 +16,8 @@ namespace {
 
 // Jobs and entries that one Expire may end or collect: bounds the work of one command.
 constexpr uint32_t kExpireMax = 1000;
+// Payloads read on the loop if they are in memory: some microseconds each.
+constexpr size_t kPayloadsOnLoopMax = 32;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
 // How long after a refused proposal the next is made though no command comes.
 constexpr int64_t kRefusedRetryMicros = 100'000;
@@ -502,19 +504,30 @@ void Shard::DropGone(ExecuteResult* result) {
 }
 
 void Shard::ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done) {
+  if (cold.queries.size() <= kPayloadsOnLoopMax) {
+    absl::StatusOr<std::vector<PayloadRef>> payloads =
+        ReadPayloads(*applier_->snapshot(), options_.shard, cold.queries, Reach::kMemory);
+    if (!absl::IsAborted(payloads.status())) {
+      return std::move(done)(PutPayloads(std::move(payloads), cold));
+    }
+  }
   parts_.reader->Post([this, snapshot = applier_->snapshot(), cold = std::move(cold),
                        done = std::move(done)]() mutable {
-    absl::StatusOr<std::vector<PayloadRef>> payloads =
-        ReadPayloads(*snapshot, options_.shard, cold.queries);
-    if (!payloads.ok()) {
-      parts_.on_fatal(payloads.status());
-      return std::move(done)(payloads.status());
-    }
-    for (size_t i = 0; i < cold.places.size(); ++i) {
-      *cold.places[i] = std::move((*payloads)[i]);
-    }
-    std::move(done)(absl::OkStatus());
+    std::move(done)(
+        PutPayloads(ReadPayloads(*snapshot, options_.shard, cold.queries, Reach::kDevice), cold));
   });
+}
+
+absl::Status Shard::PutPayloads(absl::StatusOr<std::vector<PayloadRef>> payloads,
+                                const ColdPayloads& cold) const {
+  if (!payloads.ok()) {
+    parts_.on_fatal(payloads.status());
+    return payloads.status();
+  }
+  for (size_t i = 0; i < cold.places.size(); ++i) {
+    *cold.places[i] = std::move((*payloads)[i]);
+  }
+  return absl::OkStatus();
 }
 
 void Shard::Wake() {

@@ -194,8 +194,11 @@ class Shard final : public StateMachine {
       places.push_back(place);
     }
   };
-  // Puts them there, off the loop, and calls `done` with how it went. REQUIRES: the places stay.
+  // Puts them there and calls `done` with how it went: at once if they are few and in memory, else
+  // off the loop. REQUIRES: the places stay.
   void ReadCold(ColdPayloads cold, absl::AnyInvocable<void(const absl::Status&) &&> done);
+  absl::Status PutPayloads(absl::StatusOr<std::vector<PayloadRef>> payloads,
+                           const ColdPayloads& cold) const;
   void Park(WaiterPtr waiter);
   void Refuse(std::vector<Proposer::Slot> slots, const absl::Status& why);
   void Refuse(std::vector<Proposer::InFlight> entries, const absl::Status& why);

@@ -99,10 +99,13 @@ class FaultySnapshot final : public StateSnapshot {
     return rows_->Get(table, key);
   }
   absl::Status MultiGet(
-      Table table, absl::Span<const std::string_view> keys,
+      Table table, absl::Span<const std::string_view> keys, Reach reach,
       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override {
     RETURN_IF_ERROR(state_->Begin(StateOperation::kMultiGet, epoch_));
-    return rows_->MultiGet(table, keys, found);
+    if (reach == Reach::kMemory && !keys.empty() && keys[0].back() % 2 != 0) {
+      return absl::AbortedError("not in memory");
+    }
+    return rows_->MultiGet(table, keys, reach, found);
   }
   absl::StatusOr<ScanEnd> Scan(
       Table table, const ScanRange& range,

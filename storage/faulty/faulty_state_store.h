@@ -3,6 +3,7 @@
 // FaultyStateDisk is what survives a crash: open a store on it, use it, crash it, open it again.
 // The reopened store is exactly at the last completed flush; for a crash in the middle of a flush
 // the test says whether that flush is there or not (a real store may do either). Stagings are lost.
+// Rows with odd keys are not in memory (Reach).
 //
 // Thread-safety: thread-safe, as StateStore. Ownership: stores and snapshots share the disk's
 // rows, so they may outlive the disk object.

@@ -215,7 +215,7 @@ class MemorySnapshot final : public StateSnapshot {
   }
 
   absl::Status MultiGet(
-      Table table, absl::Span<const std::string_view> keys,
+      Table table, absl::Span<const std::string_view> keys, Reach,
       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override {
     for (size_t i = 0; i < keys.size(); ++i) {
       const std::optional<std::string> value = rows_->Get(table, keys[i], flush_);

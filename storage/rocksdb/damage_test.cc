@@ -106,8 +106,8 @@ absl::StatusOr<Tables> ReadAll(const StateStore& store, const Tables& expected) 
     for (uint64_t n = 0; n < 1400; ++n) keys.push_back(Key(n));
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     const auto& expected_rows = expected[static_cast<size_t>(table)];
-    const absl::Status status =
-        snapshot->MultiGet(table, views, [&](size_t i, std::optional<std::string_view> value) {
+    const absl::Status status = snapshot->MultiGet(
+        table, views, Reach::kDevice, [&](size_t i, std::optional<std::string_view> value) {
           const auto it = expected_rows.find(keys[i]);
           ASSERT_EQ(value.has_value(), it != expected_rows.end()) << "MultiGet is wrong";
           if (value.has_value()) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "base/coding.h"
 #include "base/prng.h"
@@ -272,6 +273,35 @@ TEST_F(RocksDbStateStoreFault, AFailedSyncFailsTheInstallationForGood) {
   ASSERT_TRUE(store.ok()) << store.status();
   const uint64_t rows = CountRows(**store, Table::kIndex);
   EXPECT_TRUE(rows == 300 || rows == 250) << rows;
+}
+
+TEST(RocksDbStateStoreTest, WhatIsReadWithoutWaitingIsWhatWasReadBefore) {
+  ScratchDirectory directory;
+  {
+    auto store = Open(directory.path());
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE((*store)->Flush(BatchOf(0, 1000)).ok());
+  }
+  auto store = Open(directory.path());
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto snapshot = (*store)->Snapshot();
+  const auto read = [&](std::vector<uint64_t> numbers, Reach reach) {
+    std::vector<std::string> keys;
+    for (const uint64_t n : numbers) keys.push_back(Key(0, n));
+    size_t found = 0;
+    const absl::Status status =
+        snapshot->MultiGet(Table::kPayload, std::vector<std::string_view>(keys.begin(), keys.end()),
+                           reach, [&](size_t, std::optional<std::string_view> value) {
+                             found += value == std::string(50, 'v') ? 1 : 0;
+                           });
+    EXPECT_TRUE(!status.ok() || found == numbers.size());
+    return status;
+  };
+  EXPECT_TRUE(absl::IsAborted(read({7}, Reach::kMemory)));
+  EXPECT_TRUE(absl::IsAborted(read({7, 8}, Reach::kMemory)));
+  EXPECT_TRUE(read({7}, Reach::kDevice).ok());
+  EXPECT_TRUE(read({7}, Reach::kMemory).ok());
+  EXPECT_TRUE(read({7, 8}, Reach::kMemory).ok());  // in the same block
 }
 
 TEST(RocksDbStateStore, AbandonedStagingsAreRemoved) {

@@ -236,9 +236,9 @@ class Bench {
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     const auto snapshot = store_->Snapshot();
     for (const Table table : {Table::kJob, Table::kPayload}) {
-      Must(snapshot->MultiGet(table, views, [&](size_t, std::optional<std::string_view> value) {
-        CHECK(value.has_value());
-      }));
+      Must(snapshot->MultiGet(
+          table, views, Reach::kDevice,
+          [&](size_t, std::optional<std::string_view> value) { CHECK(value.has_value()); }));
     }
   }
   void RandomReads() {

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "base/coding.h"
 #include "base/prng.h"
 #include "gtest/gtest.h"
@@ -122,17 +124,23 @@ void ExpectIs(const StateSnapshot& snapshot, const Model& model, Prng* prng) {
     }
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     size_t next = 0;
-    const absl::Status status =
-        snapshot.MultiGet(table, views, [&](size_t i, std::optional<std::string_view> value) {
-          EXPECT_EQ(i, next++);
-          const auto it = expected.find(keys[i]);
-          ASSERT_EQ(value.has_value(), it != expected.end());
-          if (value.has_value()) {
-            EXPECT_EQ(*value, it->second);
-          }
-        });
+    const auto expect = [&](size_t i, std::optional<std::string_view> value) {
+      EXPECT_EQ(i, next++);
+      const auto it = expected.find(keys[i]);
+      ASSERT_EQ(value.has_value(), it != expected.end());
+      if (value.has_value()) {
+        EXPECT_EQ(*value, it->second);
+      }
+    };
+    const absl::Status status = snapshot.MultiGet(table, views, Reach::kDevice, expect);
     EXPECT_TRUE(status.ok()) << status;
     EXPECT_EQ(next, keys.size());
+    for (const size_t count : {size_t{1}, keys.size()}) {
+      next = 0;
+      const absl::Status quick =
+          snapshot.MultiGet(table, absl::MakeSpan(views).first(count), Reach::kMemory, expect);
+      EXPECT_TRUE(quick.ok() ? next == count : absl::IsAborted(quick)) << quick;
+    }
     const auto got = snapshot.Get(table, keys[0]);
     ASSERT_TRUE(got.ok()) << got.status();
     EXPECT_EQ(got->has_value(), expected.contains(keys[0]));

@@ -59,7 +59,7 @@ absl::StatusOr<size_t> ScanRows(
 // Reads the rows of many jobs: found(i, value) for each, nullopt if there is none. The store is
 // asked in order of ids, which is cheapest, whatever the order of `jobs`.
 absl::Status ReadRows(const StateSnapshot& snapshot, Table table, ShardId shard,
-                      absl::Span<const JobId> jobs,
+                      absl::Span<const JobId> jobs, Reach reach,
                       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) {
   std::vector<uint32_t> order(jobs.size());
   std::iota(order.begin(), order.end(), 0);
@@ -68,7 +68,7 @@ absl::Status ReadRows(const StateSnapshot& snapshot, Table table, ShardId shard,
   keys.reserve(jobs.size());
   for (const uint32_t i : order) keys.push_back(JobRowKey(shard, jobs[i]));
   size_t scanned = 0;
-  if (AreDense(jobs, order)) {
+  if (reach == Reach::kDevice && AreDense(jobs, order)) {
     ASSIGN_OR_RETURN(scanned, ScanRows(snapshot, table, keys,
                                        [&](size_t i, std::optional<std::string_view> value) {
                                          found(order[i], value);
@@ -76,9 +76,9 @@ absl::Status ReadRows(const StateSnapshot& snapshot, Table table, ShardId shard,
   }
   const std::vector<std::string_view> rest(keys.begin() + static_cast<ptrdiff_t>(scanned),
                                            keys.end());
-  return snapshot.MultiGet(table, rest, [&](size_t i, std::optional<std::string_view> value) {
-    found(order[scanned + i], value);
-  });
+  return snapshot.MultiGet(
+      table, rest, reach,
+      [&](size_t i, std::optional<std::string_view> value) { found(order[scanned + i], value); });
 }
 
 // Decodes job rows; nullopt for those that are absent.
@@ -87,7 +87,7 @@ absl::StatusOr<std::vector<std::optional<Job>>> ReadJobs(const StateSnapshot& sn
                                                          absl::Span<const JobId> ids) {
   std::vector<std::optional<Job>> jobs(ids.size());
   absl::Status error;
-  RETURN_IF_ERROR(ReadRows(snapshot, Table::kJob, shard, ids,
+  RETURN_IF_ERROR(ReadRows(snapshot, Table::kJob, shard, ids, Reach::kDevice,
                            [&](size_t i, std::optional<std::string_view> value) {
                              if (!value.has_value()) return;
                              absl::StatusOr<Job> job = DecodeJobRow(ids[i], *value);
@@ -268,14 +268,16 @@ std::optional<Loaded> FilterLoaded(Loaded loaded, uint64_t releases, const Dirty
 }
 
 absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapshot, ShardId shard,
-                                                     absl::Span<const PayloadQuery> queries) {
+                                                     absl::Span<const PayloadQuery> queries,
+                                                     Reach reach) {
   std::vector<JobId> ids;
   ids.reserve(queries.size());
   for (const PayloadQuery& query : queries) ids.push_back(query.job);
   std::vector<PayloadRef> payloads(queries.size());
   absl::Status error;
   RETURN_IF_ERROR(ReadRows(
-      snapshot, Table::kPayload, shard, ids, [&](size_t i, std::optional<std::string_view> value) {
+      snapshot, Table::kPayload, shard, ids, reach,
+      [&](size_t i, std::optional<std::string_view> value) {
         if (!error.ok()) return;
         const PayloadQuery& query = queries[i];
         if (!value.has_value() && query.may_be_gone) {

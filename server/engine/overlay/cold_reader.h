@@ -15,6 +15,9 @@
 // Errors: everything the snapshot reports; DataLoss naming table and key (hex), or the job, when a
 // row cannot be decoded, an index row has no job row or points to a job that is elsewhere, or a
 // payload does not have its digest.
+// Payloads are another matter: they never change, and a few that are in memory already are read
+// on the loop (ReadPayloads with Reach::kMemory), cheaper than two changes of threads.
+//
 // Thread-safety: functions without state.
 
 #ifndef HOLDFAST_SERVER_ENGINE_OVERLAY_COLD_READER_H_
@@ -57,9 +60,10 @@ struct PayloadQuery {
   bool may_be_gone = false;  // with its job: then it is returned without an owner
 };
 // The payloads, in order, each with an owner of its own. DataLoss, naming the job, if one is
-// absent and must not be, or is not what its job's record says.
+// absent and must not be, or is not what its job's record says. Aborted if one is beyond `reach`.
 absl::StatusOr<std::vector<PayloadRef>> ReadPayloads(const StateSnapshot& snapshot, ShardId shard,
-                                                     absl::Span<const PayloadQuery> queries);
+                                                     absl::Span<const PayloadQuery> queries,
+                                                     Reach reach);
 
 // How far the shard's rows have come; nullopt if the shard has none. FailedPrecondition if their
 // layout is not one that this build reads.

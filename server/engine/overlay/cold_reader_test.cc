@@ -31,10 +31,10 @@ class CountingSnapshot final : public StateSnapshot {
     return base_->Get(table, key);
   }
   absl::Status MultiGet(
-      Table table, absl::Span<const std::string_view> keys,
+      Table table, absl::Span<const std::string_view> keys, Reach reach,
       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override {
     lookups += keys.size();
-    return base_->MultiGet(table, keys, found);
+    return base_->MultiGet(table, keys, reach, found);
   }
   absl::StatusOr<ScanEnd> Scan(
       Table table, const ScanRange& range,

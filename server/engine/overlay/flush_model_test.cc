@@ -228,7 +228,7 @@ class FlushModelTest : public ::testing::Test {
         stored.push_back({id, entry.job.payload_size_bytes, entry.job.payload_digest});
       }
     }
-    const auto payloads = ReadPayloads(*snapshot, kShard, stored);
+    const auto payloads = ReadPayloads(*snapshot, kShard, stored, Reach::kDevice);
     ASSERT_TRUE(payloads.ok()) << payloads.status();
     for (size_t i = 0; i < stored.size(); ++i) {
       EXPECT_EQ((*payloads)[i].bytes, model_.jobs.at(stored[i].job).payload);
@@ -416,7 +416,9 @@ TEST_F(DamageTest, ChangedPayloadIsRefusedNamingTheJob) {
   std::string payload = model_.jobs.at(id_).payload;
   payload.back() = static_cast<char>(payload.back() ^ 1);
   Put(Table::kPayload, key_, payload);
-  const auto read = [&] { return ReadPayloads(*store_.Snapshot(), kShard, {query_}).status(); };
+  const auto read = [&] {
+    return ReadPayloads(*store_.Snapshot(), kShard, {query_}, Reach::kDevice).status();
+  };
   const std::string job = "job " + std::to_string(id_.value());
   ExpectDataLoss(read(), job + ": does not have the digest");
   Put(Table::kPayload, key_, payload + "x");

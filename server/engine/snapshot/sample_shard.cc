@@ -163,7 +163,7 @@ std::vector<std::string> SampleShard::StoredBodies(std::string_view queue, JobSt
     const auto job = DecodeJobRow(id, **row);
     CHECK(job.ok());
     const PayloadQuery query = {id, job->payload_size_bytes, job->payload_digest};
-    const auto payloads = ReadPayloads(*snapshot, shard_, {query});
+    const auto payloads = ReadPayloads(*snapshot, shard_, {query}, Reach::kDevice);
     CHECK(payloads.ok());
     bodies.emplace_back(DecodePayload(payloads->front().bytes)->body);
   }
