@@ -332,6 +332,9 @@ void Group::Tick() {
   if (pin_ != nullptr && now >= pin_expires_micros_) Unpin();
   WallMicros();  // agrees on the time while enough is heard of it
   core_->Tick();
+  // The rest of the core's timeout is there to keep candidates apart, in ticks; this does it
+  // sooner.
+  if (core_->IsLeaderSilent()) LoseLeader();
   WatchReads();
   Process();
 }

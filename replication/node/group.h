@@ -183,6 +183,8 @@ class Group final : public ReplicatedLog {
   void TellView();
 
   // --- Fast elections (group_peers.cc).
+  // The leader seems to be gone: its connection broke, or nothing came from it for a whole timeout.
+  void LoseLeader();
   void HurryElection();
 
   const Options options_;
@@ -200,7 +202,7 @@ class Group final : public ReplicatedLog {
   bool restarting_ = false;  // core_ is to come again, after a failed write
 
   GroupView told_;        // to the shell
-  uint32_t hurried_ = 0;  // elections begun since the connection to the leader broke
+  uint32_t hurried_ = 0;  // elections begun since the leader was lost
   Term hurried_term_;     // the newest in which votes were waited for
   bool hurrying_ = false;
   Prng random_;

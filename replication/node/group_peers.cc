@@ -79,12 +79,14 @@ void Group::ReportBroken(ReplicaId peer) {
   CHECK(executor_->IsCurrent());
   if (core_ == nullptr || dead_) return;
   core_->ReportUnreachable(peer);
-  if (core_->leader() == peer) {
-    core_->ForgetLeader();
-    hurried_ = 0;
-    HurryElection();
-  }
+  if (core_->leader() == peer) LoseLeader();
   Process();
+}
+
+void Group::LoseLeader() {
+  core_->ForgetLeader();
+  hurried_ = 0;
+  HurryElection();
 }
 
 // Those who lost the leader wait for different times, so that one of them asks first; whoever has

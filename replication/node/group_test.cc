@@ -351,6 +351,26 @@ TEST(BrokenConnection, AnotherLeadsSoonerThanAfterAnyTimeout) {
   }
 }
 
+// A machine that ends, or a cable: nobody is told.
+TEST(SilentLeader, IsReplacedSoonAfterTheTimeout) {
+  int64_t longest = 0;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    GroupCluster::Options options = {.nodes = 3};
+    options.group.seed = seed;
+    GroupCluster cluster(options);
+    cluster.Start();
+    TestReplica& first = cluster.AwaitLeader();
+    cluster.RunFor(kSecond);
+    const int64_t began = cluster.events().now_micros();
+    first.Crash();
+    TestReplica& second = cluster.AwaitLeader();
+    longest = std::max(longest, cluster.events().now_micros() - began);
+    EXPECT_TRUE(second.Propose("b").ok());
+  }
+  EXPECT_LT(longest, kSecond * 3 / 2);
+  EXPECT_GT(longest, kSecond * 9 / 10) << "before the timeout nobody may vote for another";
+}
+
 TEST(BrokenConnection, ALeaderThatLivesStaysIt) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();

@@ -88,6 +88,7 @@ ProposeResult Core::ProposeConfigChange(const ConfigChange& change, EntryId* whe
 void Core::ReadIndex(uint64_t context) { impl_->ReadIndex(context); }
 void Core::Campaign() { impl_->Campaign(); }
 void Core::TransferLeadership(ReplicaId to) { impl_->TransferLeadership(to); }
+bool Core::IsLeaderSilent() const { return impl_->IsLeaderSilent(); }
 void Core::ForgetLeader() { impl_->ForgetLeader(); }
 void Core::StopLeading() { impl_->StopLeading(); }
 void Core::ReportUnreachable(ReplicaId peer) { impl_->ReportUnreachable(peer); }

@@ -186,6 +186,8 @@ class Core {
   void TransferLeadership(ReplicaId to);
   // A follower forgets who leads, so that it may pre-vote at once. Nothing on a leader.
   void ForgetLeader();
+  // A follower has not heard of the leader that it knows for election_ticks.
+  bool IsLeaderSilent() const;
   // Stops leading without a successor, after a failed write. The replica votes for nobody until it
   // is restarted.
   void StopLeading();

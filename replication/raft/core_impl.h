@@ -46,6 +46,7 @@ class Core::Impl {
   void Campaign();
   void TransferLeadership(ReplicaId to);
   void ForgetLeader();
+  bool IsLeaderSilent() const;
   void StopLeading();
   void ReportUnreachable(ReplicaId id);
   void ReportSnapshot(ReplicaId id, SnapshotResult result);

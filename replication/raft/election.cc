@@ -221,6 +221,11 @@ void Core::Impl::ForgetLeader() {
   leader_ = ReplicaId();
 }
 
+bool Core::Impl::IsLeaderSilent() const {
+  return role_ == Role::kFollower && leader_ != ReplicaId() &&
+         election_elapsed_ >= options_.election_ticks;
+}
+
 void Core::Impl::StopLeading() {
   if (MutantIs(Mutant::kLeadAfterFailedWrite)) return;
   stopped_ = true;
