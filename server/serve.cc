@@ -32,6 +32,7 @@
 #include "server/cluster/cluster_node.h"
 #include "server/cluster/cluster_service.h"
 #include "server/cluster/join.h"
+#include "server/cluster/known_members.h"
 #include "server/cluster/member_change.h"
 #include "server/cluster/members_codec.h"
 #include "server/cluster/membership.h"
@@ -229,17 +230,6 @@ absl::Status CheckInitialCluster(const ServeConfig& config, const Identity& iden
       absl::StrJoin(made, ", "), ", not of ", absl::StrJoin(told, ", "),
       ": leave --initial-cluster out; to make another cluster, give all its nodes empty data "
       "directories"));
-}
-
-// The members as this node knew them last, or as the cluster was made.
-absl::StatusOr<MembersView> KnownMembers(const DataDir& data) {
-  ASSIGN_OR_RETURN(const std::string known, data.ReadMembers());
-  if (!known.empty()) return DecodeMembers(known);
-  std::vector<ClusterMember> members;
-  for (const InitialMember& member : data.identity().cluster.members) {
-    members.push_back({.node = member.node, .disk = member.disk, .address = member.address});
-  }
-  return ViewOf(members);
 }
 
 absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* node) {

@@ -159,6 +159,16 @@ void AddChanges(CLI::App* cluster, CliContext* context) {
       ->allow_extra_args(false);
 }
 
+// It works on the data directory of a node that does not run, and parses its own arguments.
+void AddRecover(CLI::App* cluster, CliContext* context) {
+  const char* const help =
+      "After the loss of a majority: makes a node the only one (holdfast cluster recover --help)";
+  cluster->add_subcommand("recover", help)->callback([context] {
+    context->Misuse(absl::InvalidArgumentError(
+        "'cluster recover' comes first, its flags after it: holdfast cluster recover --help"));
+  });
+}
+
 }  // namespace
 
 void AddClusterCommands(CLI::App* app, CliContext* context) {
@@ -167,6 +177,7 @@ void AddClusterCommands(CLI::App* app, CliContext* context) {
   cluster->require_subcommand(1);
   AddShow(cluster, context);
   AddChanges(cluster, context);
+  AddRecover(cluster, context);
 }
 
 }  // namespace holdfast

@@ -246,7 +246,7 @@ void Group::Deliver(std::vector<Entry> committed) {
         return Fail(absl::DataLossError(absl::StrCat("entry ", entry.index.value(),
                                                      " of the log is not a configuration change")));
       }
-      configuration_ = core_->ApplyConfigChange(*change);
+      if (entry.index > forced_through_) configuration_ = core_->ApplyConfigChange(*change);
       entry.data = std::make_shared<const std::string>(raft::EncodeConfiguration(configuration_));
     }
     delivered_ = {entry.term, entry.index};

@@ -64,6 +64,10 @@ class Group final : public ReplicatedLog {
     // Of a group that is to be made, ascending, the same on all of them. Empty: an empty log waits
     // for a leader. No matter if the log or the state is not empty.
     std::vector<ReplicaId> initial_voters;
+    // This replica is the only voter, whatever the state says, and changes of the configuration in
+    // the log as it is at the start are passed over: the other voters are lost for good, and what
+    // they had agreed on without this replica with them.
+    bool forced_alone = false;
     uint64_t seed = 0;
     // Of the node: another one at each start, so that no answer to a question of before a crash is
     // taken for one to a later question.
@@ -216,6 +220,7 @@ class Group final : public ReplicatedLog {
   // What the state machine was given, and what it has done with it.
   LogPosition delivered_;
   raft::Configuration configuration_;  // as of delivered_
+  LogIndex forced_through_;            // changes up to here are passed over
   LogIndex applied_;
   LogIndex core_from_;        // what the core was started from: it knows what is applied up to here
   bool state_ahead_ = false;  // of the log, by the installation of delivered_

@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "replication/node/testing/group_cluster.h"
+#include "replication/raft/configuration.h"
 
 namespace holdfast {
 namespace {
@@ -76,6 +77,88 @@ TEST(Leaving, ACandidateThatBecomesTheOnlyVoterAsksAgain) {
       [&] { return other.group().GetStatus()->soft_state.role == raft::Role::kPreCandidate; }));
   cluster.Heal();
   EXPECT_TRUE(cluster.Await([&] { return other.machine().leading(); }));
+}
+
+// --- A majority that is lost for good.
+
+constexpr ShardId kShard;
+
+raft::Configuration Alone(const TestReplica& replica) {
+  raft::Configuration configuration;
+  configuration.voters = {replica.id()};
+  return configuration;
+}
+
+// That it votes goes into the log, and with the next flush into the state.
+void KeepForGood(TestReplica* replica, GroupCluster* cluster, ReplicaId voter) {
+  Change(replica, ConfigStep::Kind::kAddVoter, voter);
+  cluster->RunFor(kSecond);
+  replica->OnLoop([&] { replica->machine().Flush(); });
+  cluster->RunFor(kSecond);
+}
+
+TEST(ForcedAlone, AReplicaLeadsWithAllThatIsInItsLogAndStaysAlone) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  ASSERT_TRUE(leader.Propose("a").ok());
+  cluster.RunFor(kSecond);
+  leader.OnLoop([&] { leader.machine().Flush(); });
+  ASSERT_TRUE(leader.Propose("b").ok());
+  cluster.RunFor(kSecond);
+  cluster.Isolate(leader);
+  ASSERT_TRUE(leader.Propose("never agreed on").ok());
+  cluster.RunFor(kSecond);
+  for (size_t i = 0; i < cluster.size(); ++i) cluster.node(i).Crash();
+  leader.StartForcedAlone();
+  ASSERT_TRUE(cluster.Await([&] { return leader.machine().leading(); }));
+  EXPECT_EQ(leader.machine().state().commands,
+            (std::vector<std::string>{"a", "b", "never agreed on"}));
+  KeepForGood(&leader, &cluster, leader.id());
+  leader.Crash();
+  leader.Start({});
+  ASSERT_TRUE(cluster.Await([&] { return leader.machine().leading(); }));
+  EXPECT_EQ(leader.group().GetStatus()->configuration, Alone(leader));
+  EXPECT_EQ(leader.machine().state().commands.size(), 3u);
+}
+
+TEST(ForcedAlone, ChangesOfTheMembersInItsLogArePassedOver) {
+  GroupCluster cluster({.nodes = 2});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  TestReplica& added = cluster.AddNode();
+  Change(&leader, ConfigStep::Kind::kAddLearner, added.id());
+  cluster.RunFor(kSecond);
+  ASSERT_EQ(leader.group().GetStatus()->configuration.learners.size(), 1u);
+  cluster.Isolate(leader);
+  Change(&leader, ConfigStep::Kind::kAddVoter, added.id());  // never agreed on
+  cluster.RunFor(kSecond);
+  for (size_t i = 0; i < cluster.size(); ++i) cluster.node(i).Crash();
+  const LogIndex last = leader.store().Describe(kShard).last;
+  for (const char* when : {"begun and killed", "repeated"}) {
+    leader.StartForcedAlone();
+    ASSERT_TRUE(cluster.Await([&] { return leader.machine().leading(); })) << when;
+    EXPECT_EQ(leader.group().GetStatus()->configuration, Alone(leader)) << when;
+    EXPECT_GT(leader.store().Describe(kShard).last, last) << when;
+    leader.Crash();
+  }
+  cluster.Heal();
+  leader.StartForcedAlone();
+  cluster.AwaitLeader();
+  KeepForGood(&leader, &cluster, leader.id());
+  EXPECT_EQ(leader.durable().applied.configuration, raft::EncodeConfiguration(Alone(leader)));
+  leader.Crash();
+  leader.Start({});
+  ASSERT_TRUE(cluster.Await([&] { return leader.machine().leading(); }));
+  // Who joins now learns of the new configuration, not of those before.
+  TestReplica& fresh = cluster.AddNode();
+  fresh.Start({});
+  KeepForGood(&leader, &cluster, fresh.id());
+  ASSERT_TRUE(cluster.Await([&] { return fresh.group().GetStatus().has_value(); }));
+  EXPECT_TRUE(cluster.Await([&] {
+    return fresh.group().GetStatus()->configuration.voters ==
+           std::vector<ReplicaId>{leader.id(), fresh.id()};
+  }));
 }
 
 // What is passed on names a third replica as its sender, and carries the clock of who passed it on.

@@ -95,6 +95,11 @@ absl::Status Group::Start(const AppliedState& applied) {
     configuration_ = *configuration;
   }
   RETURN_IF_ERROR(CheckLog(applied));
+  if (options_.forced_alone) {
+    configuration_ = raft::Configuration();
+    configuration_.voters = {options_.self};
+    forced_through_ = store_->Describe(options_.shard).last;
+  }
   delivered_ = applied.position;
   applied_ = applied.position.index;
   state_ahead_ = applied.installing;

@@ -26,7 +26,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kFormat = 2;
-constexpr int kFormatAlone = 1;  // without members: every cluster was of one node
+constexpr int kFormatRecovery = 3;  // with a recovery that has not ended
+constexpr int kFormatAlone = 1;     // without members: every cluster was of one node
 constexpr uint32_t kShardsDefault = 16;
 constexpr uint32_t kShardsMax = 4096;
 
@@ -84,26 +85,44 @@ absl::StatusOr<uint64_t> RandomNumber() {
   return number;
 }
 
-std::string ToText(const Identity& identity) {
-  json members = json::array();
-  for (const InitialMember& member : identity.cluster.members) {
-    members.push_back({{"node_id", member.node.value()},
-                       {"disk_id", Hex(member.disk.value())},
-                       {"address", member.address}});
+json ToJson(const std::vector<InitialMember>& members) {
+  json list = json::array();
+  for (const InitialMember& member : members) {
+    list.push_back({{"node_id", member.node.value()},
+                    {"disk_id", Hex(member.disk.value())},
+                    {"address", member.address}});
   }
-  json fields = {{"format", kFormat},
+  return list;
+}
+
+std::string ToText(const Identity& identity) {
+  json fields = {{"format", identity.recovery.has_value() ? kFormatRecovery : kFormat},
                  {"cluster_id", identity.cluster.cluster_id},
                  {"node_id", identity.node.value()},
                  {"disk_id", Hex(identity.disk.value())},
                  {"shards", identity.cluster.shards},
-                 {"initial_members", std::move(members)},
+                 {"initial_members", ToJson(identity.cluster.members)},
                  {"incarnation", identity.incarnation}};
+  if (identity.recovery.has_value()) {
+    fields["recovery"] = {{"cluster_id", identity.recovery->cluster_id},
+                          {"initial_members", ToJson(identity.recovery->members)}};
+  }
   fields["checksum"] = ChecksumOf(fields);
   return fields.dump(2) + "\n";
 }
 
 DiskId DiskFromText(const std::string& text) {
   return DiskId(std::strtoull(text.c_str(), nullptr, 16));
+}
+
+std::vector<InitialMember> MembersOf(const json& fields) {
+  std::vector<InitialMember> members;
+  for (const json& member : fields.value("initial_members", json::array())) {
+    members.push_back({.node = NodeId(member.value("node_id", uint64_t{0})),
+                       .disk = DiskFromText(member.value("disk_id", "")),
+                       .address = member.value("address", "")});
+  }
+  return members;
 }
 
 absl::StatusOr<Identity> FromText(const std::string& path, const std::string& text) {
@@ -117,10 +136,10 @@ absl::StatusOr<Identity> FromText(const std::string& path, const std::string& te
   fields.erase("checksum");
   if (checksum != json(ChecksumOf(fields))) return damaged("its checksum does not match");
   const int format = fields.value("format", 0);
-  if (format < kFormatAlone || format > kFormat) {
+  if (format < kFormatAlone || format > kFormatRecovery) {
     return absl::UnimplementedError(absl::StrCat(path, " has format ", format,
                                                  "; this program knows formats ", kFormatAlone,
-                                                 " to ", kFormat));
+                                                 " to ", kFormatRecovery));
   }
   Identity identity;
   identity.node = NodeId(fields.value("node_id", uint64_t{0}));
@@ -133,10 +152,12 @@ absl::StatusOr<Identity> FromText(const std::string& path, const std::string& te
     cluster.members = {{.node = identity.node, .disk = identity.disk, .address = {}}};
     return identity;
   }
-  for (const json& member : fields.value("initial_members", json::array())) {
-    cluster.members.push_back({.node = NodeId(member.value("node_id", uint64_t{0})),
-                               .disk = DiskFromText(member.value("disk_id", "")),
-                               .address = member.value("address", "")});
+  cluster.members = MembersOf(fields);
+  if (format == kFormatRecovery) {
+    const json recovery = fields.value("recovery", json::object());
+    identity.recovery = InitialCluster{.cluster_id = recovery.value("cluster_id", ""),
+                                       .shards = cluster.shards,
+                                       .members = MembersOf(recovery)};
   }
   return identity;
 }
@@ -196,6 +217,24 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
   // Its entry in the parent, too, must survive a power cut; also when an earlier start made it
   // and did not come this far.
   RETURN_IF_ERROR(SyncDirectory(path + "/.."));
+  ASSIGN_OR_RETURN(std::unique_ptr<DataDir> dir, Lock(path));
+  RETURN_IF_ERROR(dir->LoadOrCreate(wanted));
+  return dir;
+}
+
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::OpenForRepair(const std::string& path) {
+  struct stat info;
+  if (stat((path + "/identity.json").c_str(), &info) != 0) {
+    return FromErrno(absl::StrCat(path, " is no data directory of holdfast: open identity.json"));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<DataDir> dir, Lock(path));
+  RETURN_IF_ERROR(dir->Load().status());
+  if (dir->identity_.has_cluster()) return dir;
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, " was begun for a cluster that it has not joined: it holds nothing"));
+}
+
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Lock(const std::string& path) {
   const std::string lock = path + "/LOCK";
   const int fd = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return FromErrno(absl::StrCat("open ", lock));
@@ -205,20 +244,24 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path,
     return absl::FailedPreconditionError(absl::StrCat(
         "the data directory ", path, " is in use by another process (", lock, " is locked)"));
   }
-  RETURN_IF_ERROR(dir->LoadOrCreate(wanted));
   return dir;
 }
 
 DataDir::~DataDir() { close(lock_fd_); }
 
-absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
+absl::StatusOr<bool> DataDir::Load() {
   const std::string path = path_ + "/identity.json";
   std::ifstream file(path, std::ios::binary);
-  if (file) {
-    std::ostringstream text;
-    text << file.rdbuf();
-    ASSIGN_OR_RETURN(identity_, FromText(path, text.str()));
-  } else {
+  if (!file) return false;
+  std::ostringstream text;
+  text << file.rdbuf();
+  ASSIGN_OR_RETURN(identity_, FromText(path, text.str()));
+  return true;
+}
+
+absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
+  ASSIGN_OR_RETURN(const bool is_used, Load());
+  if (!is_used) {
     if (HoldsFiles(path_)) {
       return absl::FailedPreconditionError(
           absl::StrCat(path_,
@@ -231,6 +274,13 @@ absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, " belongs to node ", identity_.node.value(), ", not to node ",
                      wanted.node.value(), ": use its own --node-id or another --data-dir"));
+  }
+  if (identity_.recovery.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the recovery of ", path_,
+                     " was begun and has not ended: run holdfast cluster recover --unsafe "
+                     "--data-dir ",
+                     path_, " again"));
   }
   if (!identity_.has_cluster()) {
     if (wanted.cluster == Wanted::Cluster::kAlone) {
@@ -245,8 +295,15 @@ absl::Status DataDir::LoadOrCreate(const Wanted& wanted) {
         absl::StrCat(path_, " has ", identity_.cluster.shards, " shards, not ", wanted.shards,
                      ": the number is fixed when a cluster is made; leave --shards out"));
   }
-  ++identity_.incarnation;
-  return ReplaceFile(path_, "identity.json", ToText(identity_), Durability::kSynced);
+  Identity identity = identity_;
+  ++identity.incarnation;
+  return Replace(std::move(identity));
+}
+
+absl::Status DataDir::Replace(Identity identity) {
+  RETURN_IF_ERROR(ReplaceFile(path_, "identity.json", ToText(identity), Durability::kSynced));
+  identity_ = std::move(identity);
+  return absl::OkStatus();
 }
 
 absl::Status DataDir::SetCluster(InitialCluster cluster) {
@@ -254,9 +311,22 @@ absl::Status DataDir::SetCluster(InitialCluster cluster) {
   CHECK(!cluster.cluster_id.empty());
   Identity identity = identity_;
   identity.cluster = std::move(cluster);
-  RETURN_IF_ERROR(ReplaceFile(path_, "identity.json", ToText(identity), Durability::kSynced));
-  identity_ = std::move(identity);
-  return absl::OkStatus();
+  return Replace(std::move(identity));
+}
+
+absl::Status DataDir::BeginRecovery(InitialCluster cluster) {
+  CHECK(!identity_.recovery.has_value());
+  CHECK(!cluster.cluster_id.empty());
+  Identity identity = identity_;
+  identity.recovery = std::move(cluster);
+  return Replace(std::move(identity));
+}
+
+absl::Status DataDir::EndRecovery() {
+  CHECK(identity_.recovery.has_value());
+  Identity identity = identity_;
+  identity.cluster = *std::exchange(identity.recovery, std::nullopt);
+  return Replace(std::move(identity));
 }
 
 absl::Status DataDir::WriteMembers(const std::string& text) const {

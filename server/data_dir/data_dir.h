@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,8 @@ struct Identity {
   DiskId disk;               // drawn at first start
   InitialCluster cluster;    // without an id and members until SetCluster
   uint64_t incarnation = 0;  // starts so far, this one included
+  // A recovery of the cluster was begun and has not ended: the cluster that it makes.
+  std::optional<InitialCluster> recovery;
 
   bool has_cluster() const { return !cluster.cluster_id.empty(); }
 };
@@ -67,16 +70,26 @@ class DataDir {
 
   // Makes the directory if need be, locks it, and raises its incarnation durably.
   // Errors: FAILED_PRECONDITION (another process uses it; its identity is another than wanted; it
-  // waits for a cluster and kAlone is wanted; it holds files but no identity), DATA_LOSS
+  // waits for a cluster and kAlone is wanted; it holds files but no identity; a recovery of it was
+  // begun and has not ended), DATA_LOSS
   // (identity.json is damaged), UNIMPLEMENTED (a later format), those of base/errno_status.h.
   static absl::StatusOr<std::unique_ptr<DataDir>> Open(const std::string& path,
                                                        const Wanted& wanted);
+  // Locks a directory that is of a cluster, to repair it, and changes nothing. Errors:
+  // FAILED_PRECONDITION (another process uses it; it is of no cluster), and else as Open.
+  static absl::StatusOr<std::unique_ptr<DataDir>> OpenForRepair(const std::string& path);
   ~DataDir();
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
 
   // Durably. Once. REQUIRES: !identity().has_cluster(). Errors: those of base/errno_status.h.
   absl::Status SetCluster(InitialCluster cluster);
+
+  // From here on the directory cannot be opened but for repair, until the recovery has ended.
+  // Durably. REQUIRES: none was begun. Errors: those of base/errno_status.h.
+  absl::Status BeginRecovery(InitialCluster cluster);
+  // The directory is of the cluster that the recovery has made. Durably. REQUIRES: one was begun.
+  absl::Status EndRecovery();
 
   const Identity& identity() const { return identity_; }
   const std::string& path() const { return path_; }
@@ -94,7 +107,11 @@ class DataDir {
 
  private:
   DataDir(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  static absl::StatusOr<std::unique_ptr<DataDir>> Lock(const std::string& path);
+  // False: there is no identity.json.
+  absl::StatusOr<bool> Load();
   absl::Status LoadOrCreate(const Wanted& wanted);
+  absl::Status Replace(Identity identity);
 
   const std::string path_;
   const int lock_fd_;

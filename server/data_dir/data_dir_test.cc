@@ -98,6 +98,47 @@ TEST(DataDirectory, ClusterIsSetLaterAndThenStays) {
   EXPECT_EQ((*dir)->identity().cluster.Find(NodeId(3)), nullptr);
 }
 
+TEST(DataDirectory, ARecoveryThatWasBegunMustEndBeforeItIsUsed) {
+  const std::string path = NewPath();
+  Identity before;
+  {
+    const auto dir = DataDir::Open(path, {.node = NodeId(3), .shards = 4});
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    before = (*dir)->identity();
+    EXPECT_TRUE(absl::IsFailedPrecondition(DataDir::OpenForRepair(path).status())) << "in use";
+  }
+  const auto made = MakeCluster(4, {{NodeId(3), before.disk, "h3:7400"}});
+  ASSERT_TRUE(made.ok());
+  {
+    const auto dir = DataDir::OpenForRepair(path);
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    EXPECT_EQ((*dir)->identity().incarnation, 1u) << "it is no start";
+    ASSERT_TRUE((*dir)->BeginRecovery(*made).ok());
+  }
+  const absl::Status used = DataDir::Open(path, {.node = NodeId(3)}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(used));
+  EXPECT_NE(used.message().find("cluster recover --unsafe"), std::string::npos) << "what to do";
+  {
+    const auto dir = DataDir::OpenForRepair(path);
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    EXPECT_EQ((*dir)->identity().recovery, *made);
+    EXPECT_EQ((*dir)->identity().cluster, before.cluster);
+    ASSERT_TRUE((*dir)->EndRecovery().ok());
+  }
+  const auto dir = DataDir::Open(path, {.node = NodeId(3)});
+  ASSERT_TRUE(dir.ok()) << dir.status();
+  EXPECT_EQ((*dir)->identity().cluster, *made);
+  EXPECT_EQ((*dir)->identity().disk, before.disk);
+  EXPECT_FALSE((*dir)->identity().recovery.has_value());
+}
+
+TEST(DataDirectory, WhatIsOfNoClusterIsNotRepaired) {
+  const std::string path = NewPath();
+  EXPECT_TRUE(absl::IsNotFound(DataDir::OpenForRepair(path).status()));
+  { ASSERT_TRUE(DataDir::Open(path, {.cluster = DataDir::Wanted::Cluster::kSetLater}).ok()); }
+  EXPECT_TRUE(absl::IsFailedPrecondition(DataDir::OpenForRepair(path).status()));
+}
+
 TEST(DataDirectory, FormatOneIsOfOneNode) {
   const std::string path = NewPath();
   ASSERT_EQ(mkdir(path.c_str(), 0755), 0);
@@ -110,6 +151,22 @@ TEST(DataDirectory, FormatOneIsOfOneNode) {
   ASSERT_EQ(identity.cluster.members.size(), 1u);
   EXPECT_EQ(identity.cluster.members[0],
             (InitialMember{.node = NodeId(7), .disk = identity.disk, .address = ""}));
+}
+
+TEST(DataDirectory, FormatThreeIsOfARecoveryThatHasNotEnded) {
+  const std::string path = NewPath();
+  ASSERT_EQ(mkdir(path.c_str(), 0755), 0);
+  WriteFile(path + "/identity.json", ReadFile("server/data_dir/testdata/identity_v3.json"));
+  const auto dir = DataDir::OpenForRepair(path);
+  ASSERT_TRUE(dir.ok()) << dir.status();
+  const Identity& identity = (*dir)->identity();
+  EXPECT_EQ(identity.cluster.members.size(), 3u);
+  ASSERT_TRUE(identity.recovery.has_value());
+  EXPECT_NE(identity.recovery->cluster_id, identity.cluster.cluster_id);
+  EXPECT_EQ(identity.recovery->shards, 4u);
+  ASSERT_EQ(identity.recovery->members.size(), 1u);
+  EXPECT_EQ(identity.recovery->members[0],
+            (InitialMember{NodeId(3), identity.disk, "127.0.0.1:18103"}));
 }
 
 TEST(DataDirectory, EveryFlippedBitOfTheIdentityIsRefused) {

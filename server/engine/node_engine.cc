@@ -59,6 +59,7 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
   return {.shard = ShardId(shard),
           .self = ReplicaOf(options_.node, options_.disk),
           .initial_voters = options_.initial_voters,
+          .forced_alone = options_.forced_alone,
           .seed = options_.disk.value() + shard,
           .incarnation = options_.incarnation,
           .tick_micros = options_.tick_micros,
@@ -216,7 +217,7 @@ void NodeEngine::RecoverShard(uint32_t shard) {
   const absl::Status status = groups_[shard]->group()->Start(*applied);
   if (!status.ok()) return Fatal(status);
   // A node that was added hears of the others when it is listened to.
-  if (options_.initial_voters.empty()) Started(shard);
+  if (options_.initial_voters.empty() && !options_.forced_alone) Started(shard);
   if (options_.incarnation > 1 && peers_ != nullptr) AnnounceStart(shard);
 }
 

@@ -61,6 +61,8 @@ class NodeEngine final : private Forwarder {
     // The replicas that each shard was made with, ascending, the same on all of them. Empty: this
     // node was added later, and waits for what the others say.
     std::vector<ReplicaId> initial_voters;
+    // See Group::Options: each shard goes on with what it has here, as its only voter.
+    bool forced_alone = false;
     int64_t tick_micros = 100'000;  // of Raft: heartbeats; elections after 10 to 20 of them
     LogWriter::Options log;
     Flusher::Options flush;

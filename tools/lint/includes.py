@@ -29,6 +29,7 @@ _ARROWS = {
     "server/frontend": ["base/", "proto/", "server/engine/", "server/net/",
                         "server/router/"],
     "server/main.cc": ["base/", "client/", "server/"],
+    "server/recover.cc": ["base/", "replication/", "server/", "storage/"],
     "server/serve.cc": ["base/", "replication/", "server/", "storage/"],
     "storage": ["base/"],
     "tests": ["base/", "client/", "proto/", "queue/", "replication/", "server/", "storage/"],

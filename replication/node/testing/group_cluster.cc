@@ -142,10 +142,20 @@ TestReplica::TestReplica(GroupCluster* cluster, NodeId node, DiskId disk)
 TestReplica::~TestReplica() { Crash(); }
 
 void TestReplica::Start(std::vector<ReplicaId> initial_voters) {
-  CHECK(!running());
   Group::Options options = cluster_->options_.group;
-  options.self = id_;
   options.initial_voters = std::move(initial_voters);
+  StartRun(std::move(options));
+}
+
+void TestReplica::StartForcedAlone() {
+  Group::Options options = cluster_->options_.group;
+  options.forced_alone = true;
+  StartRun(std::move(options));
+}
+
+void TestReplica::StartRun(Group::Options options) {
+  CHECK(!running());
+  options.self = id_;
   options.seed += id_.value();
   options.incarnation = ++starts_;
   run_ = std::make_unique<Run>(this, options);

@@ -96,6 +96,8 @@ class TestReplica final : public GroupShell {
   ~TestReplica() override;
 
   void Start(std::vector<ReplicaId> initial_voters);
+  // As its group's only voter (Group::Options::forced_alone).
+  void StartForcedAlone();
   void Crash();
   bool running() const { return run_ != nullptr; }
   // The first error of Group::Start or OnFatal.
@@ -134,6 +136,7 @@ class TestReplica final : public GroupShell {
     TestMachine machine;
     Group group;
   };
+  void StartRun(Group::Options options);
   void WriteNext();
 
   GroupCluster* const cluster_;
