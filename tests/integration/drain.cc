@@ -67,6 +67,24 @@ absl::StatusOr<std::vector<HeldLease>> ReserveAll(SharedState* shared,
   return leases;
 }
 
+absl::Status KickBuried(const std::vector<CountsSample>& samples,
+                        v1::Holdfast::StubInterface* server) {
+  for (const CountsSample& sample : samples) {
+    if (sample.buried == 0) continue;
+    v1::KickRequest request;
+    request.set_queue(sample.queue);
+    request.set_max_jobs(static_cast<uint32_t>(sample.buried));
+    request.set_from(v1::KICK_FROM_BURIED);
+    grpc::ClientContext context;
+    SetDeadline(&context);
+    v1::KickResponse response;
+    const grpc::Status status = server->Kick(&context, request, &response);
+    if (status.ok()) continue;
+    return absl::InternalError(absl::StrCat("Kick ", sample.queue, ": ", status.error_message()));
+  }
+  return absl::OkStatus();
+}
+
 void DeleteAll(SharedState* shared, v1::Holdfast::StubInterface* server,
                const std::vector<HeldLease>& leases) {
   v1::DeleteRequest request;
@@ -120,6 +138,7 @@ absl::Status Drain(SharedState* shared, v1::Holdfast::StubInterface* server,
     samples.clear();
     ASSIGN_OR_RETURN(const uint64_t left, JobsLeft(*shared, server, &samples));
     if (left == 0) return absl::OkStatus();
+    RETURN_IF_ERROR(KickBuried(samples, server));
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat(left, " jobs do not come out"));
     }

@@ -1,4 +1,5 @@
-// Bodies that a job's key determines, so that whoever gets one can tell whether it is intact.
+// Bodies that a job's key determines, so that whoever gets one can tell whether it is intact; and
+// the length of its leases where nobody asks for another, which not every protocol tells.
 //
 // Sizes are 10 B to 64 KiB, most of them small, unless the key names one in its upper half.
 // Functions without state.
@@ -36,6 +37,13 @@ inline uint64_t KeyOf(const std::string& body) {
   uint64_t key = 0;
   return ByteReader(body).Fixed64(&key) ? key : 0;
 }
+
+// 1, 3 or, mostly, 20.
+inline int64_t LeaseSecondsOf(uint64_t key) {
+  constexpr int64_t kSeconds[] = {20, 1, 20, 3};
+  return kSeconds[key % 4];
+}
+inline int64_t LeaseMicrosOf(uint64_t key) { return LeaseSecondsOf(key) * 1'000'000; }
 
 }  // namespace holdfast::testing
 

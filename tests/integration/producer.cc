@@ -15,9 +15,6 @@ namespace {
 
 using google::protobuf::util::TimeUtil;
 
-// Producers pause while this many jobs wait, so that the workers keep up.
-constexpr int64_t kOutstandingMax = 4000;
-
 class Producer final : public Client {
  public:
   Producer(SharedState* shared, uint64_t seed) : shared_(shared), random_(seed) {}
@@ -63,6 +60,7 @@ class Producer final : public Client {
       v1::JobSpec* const spec = pending.request.add_jobs();
       spec->set_body(MakeBody(key));
       spec->set_priority(static_cast<uint32_t>(random_.Below(4)));
+      *spec->mutable_lease() = TimeUtil::SecondsToDuration(LeaseSecondsOf(key));
       if (delay > 0) *spec->mutable_delay() = TimeUtil::MicrosecondsToDuration(delay);
       pending.operation.enqueued.push_back(
           {.key = key, .ended = Ended::kUnknown, .id = 0, .delay_micros = delay});

@@ -120,7 +120,11 @@ class Session {
       shared_.unknown.fetch_add(1);
       Record(std::move(operation));
     }
-    for (const auto& [lease, held] : held_) Record(BeginSettling(OperationKind::kRelease, {held}));
+    for (const auto& [lease, held] : held_) {
+      Operation operation = BeginSettling(OperationKind::kRelease, {held});
+      operation.begin_micros = begin_micros_;  // it may have ended long before this was noticed
+      Record(std::move(operation));
+    }
   }
 
   void Record(Operation operation) {

@@ -1,11 +1,13 @@
-// Producers and workers that use a real server over gRPC, survive its crashes, and write down
-// what they saw.
+// Producers and workers that use a real server, over gRPC or beanstalkd's protocol, survive its
+// crashes, and write down what they saw.
 //
 // A client lives through many rounds; in each it runs on a thread of its own until the round is
 // over or the server stops answering. Between rounds it keeps what it does not know: requests
 // with a request_id whose answer was lost are sent again, and leases are used after the crash.
 // Clients misbehave: they forget jobs, go away while a reserve waits, and use leases that have
-// expired, or that they have given back or used up.
+// expired, or that they have given back or used up. Those of beanstalkd's protocol, where a lease
+// is the connection's, also break off in the middle of a command, and delete on one connection what
+// they had on another.
 
 #ifndef HOLDFAST_TESTS_INTEGRATION_WORKLOAD_H_
 #define HOLDFAST_TESTS_INTEGRATION_WORKLOAD_H_
@@ -23,6 +25,7 @@
 #include "absl/time/time.h"
 #include "base/prng.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
+#include "tests/integration/beanstalk_connection.h"
 #include "tests/support/history.h"
 
 namespace holdfast::testing {
@@ -49,15 +52,20 @@ class StopSignal {
   bool set_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+// Producers pause while this many jobs wait, so that the workers keep up.
+inline constexpr int64_t kOutstandingMax = 4000;
+
 // What all clients of a run share. Thread-safety: thread-safe.
 struct SharedState {
   History history;
   std::vector<std::string> queues;
   std::atomic<uint64_t> next_key{1};
   std::atomic<uint64_t> next_request{1};
-  std::string request_prefix;             // makes request ids unique between runs
-  std::atomic<int64_t> outstanding{0};    // enqueued and not deleted, about
-  std::atomic<uint64_t> acknowledged{0};  // commands that were answered with OK
+  std::atomic<uint64_t> next_hold{1};
+  std::string request_prefix;              // makes request ids unique between runs
+  std::atomic<int64_t> outstanding{0};     // enqueued and not deleted, about
+  std::atomic<uint64_t> acknowledged{0};   // commands that were answered with OK
+  std::atomic<uint64_t> by_beanstalkd{0};  // of these
   std::atomic<uint64_t> unknown{0};
   std::atomic<uint64_t> refused{0};
   std::atomic<uint64_t> repeated{0};  // requests sent again after a crash
@@ -65,10 +73,11 @@ struct SharedState {
   std::atomic<uint64_t> deleted{0};
 };
 
-// One round's connection.
+// One round's connection, of the protocol that the client speaks.
 struct Round {
-  v1::Holdfast::StubInterface* server;
-  const StopSignal* stop;
+  v1::Holdfast::StubInterface* server = nullptr;
+  BeanstalkConnection* beanstalkd = nullptr;
+  const StopSignal* stop = nullptr;
   absl::Time until = absl::InfiniteFuture();  // or until the stop, what comes first
 
   bool Over() const { return stop->IsSet() || absl::Now() >= until; }
@@ -93,9 +102,12 @@ std::unique_ptr<Client> MakeProducer(SharedState* shared, uint64_t seed);
 std::unique_ptr<Client> MakeWorker(SharedState* shared, uint64_t seed);
 // On Work streams, of which some end in good order and others are broken off.
 std::unique_ptr<Client> MakeStreamWorker(SharedState* shared, uint64_t seed);
+// Of beanstalkd's protocol.
+std::unique_ptr<Client> MakeBeanstalkProducer(SharedState* shared, uint64_t seed);
+std::unique_ptr<Client> MakeBeanstalkWorker(SharedState* shared, uint64_t seed);
 
-// Reserves and deletes until all the queues are empty. DEADLINE_EXCEEDED, with the counts, when
-// they are not within `timeout`.
+// Kicks, reserves and deletes until all the queues are empty. DEADLINE_EXCEEDED, with the counts,
+// when they are not within `timeout`.
 absl::Status Drain(SharedState* shared, v1::Holdfast::StubInterface* server,
                    absl::Duration timeout);
 

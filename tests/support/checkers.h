@@ -2,7 +2,8 @@
 //
 // They assume that at the end every queue was drained: all that was left was reserved and deleted
 // and is in the history. Unknown outcomes are taken either way, so that a checker reports only
-// what no correct server can have done. Functions without state; linear or n log n in operations.
+// what no correct server can have done. Functions without state; n log n in operations, but
+// quadratic in those on one job.
 
 #ifndef HOLDFAST_TESTS_SUPPORT_CHECKERS_H_
 #define HOLDFAST_TESTS_SUPPORT_CHECKERS_H_
@@ -21,7 +22,8 @@ struct Violation {
 };
 
 struct CheckerOptions {
-  // By how much log time may differ from the test's clock (both since the Unix epoch).
+  // By how much log time may differ from the test's clock (both since the Unix epoch). What is
+  // reckoned by the test's clock alone, of a hold, may be wrong by it at both ends.
   int64_t clock_difference_micros = 2'000'000;
 };
 
@@ -31,15 +33,19 @@ std::vector<Violation> CheckNothingLost(const std::vector<Operation>& operations
 std::vector<Violation> CheckNothingInvented(const std::vector<Operation>& operations);
 // Each key became one job at most, however often its request was repeated; each id is one job.
 std::vector<Violation> CheckExactlyOnce(const std::vector<Operation>& operations);
-// No two leases of one job are valid at one moment of log time; no token is given twice.
-std::vector<Violation> CheckLeasesDoNotOverlap(const std::vector<Operation>& operations);
-// Nothing succeeds with a token that had been replaced, or whose lease had expired.
+// No two leases of one job are valid at one moment, of log time if both have tokens; no token is
+// given twice.
+std::vector<Violation> CheckLeasesDoNotOverlap(const std::vector<Operation>& operations,
+                                               const CheckerOptions& options);
+// Nothing succeeds with a lease that had been replaced or had expired, and nothing is deleted that
+// somebody else holds. (Without a lease anybody may delete what nobody holds.)
 std::vector<Violation> CheckStaleTokensFail(const std::vector<Operation>& operations,
                                             const CheckerOptions& options);
 // What was deleted for sure is never handed out or deleted again.
 std::vector<Violation> CheckDeletesAreFinal(const std::vector<Operation>& operations);
 // Nothing is handed out before its delay is over.
-std::vector<Violation> CheckNothingEarly(const std::vector<Operation>& operations);
+std::vector<Violation> CheckNothingEarly(const std::vector<Operation>& operations,
+                                         const CheckerOptions& options);
 // total_enqueued = total_deleted + ready + delayed + reserved + buried, in each sample.
 std::vector<Violation> CheckCountsConserve(const std::vector<CountsSample>& samples);
 

@@ -43,6 +43,20 @@ Operation Delete(int64_t begin, uint64_t id, uint64_t token, Ended ended = Ended
   return Settle(begin, OperationKind::kDelete, id, token, ended);
 }
 
+// The same over a connection: a hold, for 1000 us.
+Operation Hold(int64_t begin, uint64_t key, uint64_t id, uint64_t hold) {
+  Operation operation = Reserve(begin, key, id, 0);
+  operation.grants[0].hold = hold;
+  operation.grants[0].granted_micros = 0;
+  return operation;
+}
+Operation SettleHold(int64_t begin, OperationKind kind, uint64_t id, uint64_t hold,
+                     Ended ended = Ended::kOk, int64_t expiry = 0) {
+  Operation operation = Settle(begin, kind, id, 0, ended, expiry);
+  operation.settled[0].hold = hold;
+  return operation;
+}
+
 // Two jobs, one of which times out once and is touched, released and done at last.
 std::vector<Operation> GoodHistory() {
   return {
@@ -172,6 +186,19 @@ TEST(Checkers, ATokenThatWasReplacedMustNotSucceed) {
       "a stale token never succeeds; ");
 }
 
+TEST(Checkers, ALeaseThatWasGivenUpMustNotSucceed) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Reserve(4000, 4, 64, 1),
+                              Settle(4100, OperationKind::kRelease, 64, 1),
+                              Settle(4200, OperationKind::kTouch, 64, 1, Ended::kOk, 5200),
+                              Delete(4300, 64, 1, Ended::kUnknown)}))),
+            "a stale token never succeeds; ");
+  EXPECT_EQ(
+      Rules(Check(With({Enqueue(3000, 4, 64), Hold(4000, 4, 64, 1),
+                        SettleHold(4100, OperationKind::kBury, 64, 1),
+                        SettleHold(4200, OperationKind::kRelease, 64, 1), Delete(4300, 64, 0)}))),
+      "a stale token never succeeds; ");
+}
+
 TEST(Checkers, AnExpiredLeaseMustNotSucceed) {
   for (const OperationKind kind :
        {OperationKind::kRelease, OperationKind::kTouch, OperationKind::kBury}) {
@@ -180,6 +207,73 @@ TEST(Checkers, AnExpiredLeaseMustNotSucceed) {
                                 Reserve(7000, 4, 64, 2), Delete(7100, 64, 2)}))),
               "a stale token never succeeds; ");
   }
+}
+
+TEST(Checkers, AJobInAHoldIsNobodyElses) {
+  const Operation enqueue = Enqueue(3000, 4, 64);
+  const Operation hold = Hold(4000, 4, 64, 1);
+  const Operation end = Delete(9000, 64, 0, Ended::kUnknown);
+  EXPECT_EQ(Rules(Check(With({enqueue, hold, Hold(4500, 4, 64, 2), end}))),
+            "leases do not overlap; ");
+  EXPECT_EQ(Rules(Check(With({enqueue, hold, Reserve(4500, 4, 64, 1), end}))),
+            "leases do not overlap; ");
+  EXPECT_EQ(Rules(Check(With({enqueue, Reserve(4000, 4, 64, 1), Hold(4500, 4, 64, 1), end}))),
+            "leases do not overlap; ");
+  EXPECT_EQ(Rules(Check(With({enqueue, hold, Hold(4005, 4, 64, 2), end}))), "")
+      << "nobody knows which came first";
+  EXPECT_EQ(Rules(Check(With({enqueue, hold, Hold(5000, 4, 64, 2), end}))), "") << "it expired";
+}
+
+TEST(Checkers, AHoldEndsWithItsConnection) {
+  const auto with_end_at = [](int64_t micros) {
+    return With({Enqueue(3000, 4, 64), Hold(4000, 4, 64, 1),
+                 SettleHold(micros, OperationKind::kRelease, 64, 1, Ended::kUnknown),
+                 Reserve(4500, 4, 64, 1), Delete(4600, 64, 1)});
+  };
+  EXPECT_EQ(Rules(Check(with_end_at(4510))), "");
+  EXPECT_EQ(Rules(Check(with_end_at(4511))), "leases do not overlap; ");
+}
+
+TEST(Checkers, ATouchedHoldIsValidForLonger) {
+  EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Hold(4000, 4, 64, 1),
+                              SettleHold(4500, OperationKind::kTouch, 64, 1, Ended::kOk, 5500),
+                              Reserve(5400, 4, 64, 1), Delete(5600, 64, 1)}))),
+            "leases do not overlap; ");
+}
+
+TEST(Checkers, AHoldThatWasReplacedMustNotSucceed) {
+  for (const Operation& other : {Reserve(4200, 4, 64, 1), Hold(4200, 4, 64, 2)}) {
+    EXPECT_EQ(Rules(Check(With({Enqueue(3000, 4, 64), Hold(4000, 4, 64, 1),
+                                SettleHold(4100, OperationKind::kRelease, 64, 1, Ended::kUnknown),
+                                other, SettleHold(4211, OperationKind::kBury, 64, 1),
+                                Delete(9000, 64, 0, Ended::kUnknown)}))),
+              "a stale token never succeeds; ");
+  }
+}
+
+TEST(Checkers, AnExpiredHoldMustNotSucceed) {
+  const auto with_touch_at = [](int64_t micros) {
+    return With({Enqueue(3000, 4, 64), Hold(4000, 4, 64, 1),
+                 SettleHold(micros, OperationKind::kTouch, 64, 1, Ended::kOk, micros + 1000),
+                 SettleHold(micros + 100, OperationKind::kDelete, 64, 1)});
+  };
+  EXPECT_EQ(Rules(Check(with_touch_at(5010))), "") << "it may have begun with the answer";
+  EXPECT_EQ(Rules(Check(with_touch_at(5011))), "a stale token never succeeds; ");
+}
+
+TEST(Checkers, WhatSomebodyHoldsIsNotDeletedByOthers) {
+  const Operation enqueue = Enqueue(3000, 4, 64);
+  for (const Operation& lease : {Reserve(4000, 4, 64, 1), Hold(4000, 4, 64, 1)}) {
+    EXPECT_EQ(Rules(Check(With({enqueue, lease, Delete(4500, 64, 0)}))),
+              "a stale token never succeeds; ");
+    EXPECT_EQ(Rules(Check(With({enqueue, lease, SettleHold(4500, OperationKind::kDelete, 64, 2)}))),
+              "a stale token never succeeds; ");
+    EXPECT_EQ(Rules(Check(With({enqueue, lease, Delete(5000, 64, 0)}))), "") << "it expired";
+  }
+  EXPECT_EQ(Rules(Check(With(
+                {enqueue, Hold(4000, 4, 64, 1), SettleHold(4500, OperationKind::kDelete, 64, 1)}))),
+            "")
+      << "its own";
 }
 
 TEST(Checkers, AnAcknowledgedDeleteIsFinal) {
@@ -191,6 +285,9 @@ TEST(Checkers, AnAcknowledgedDeleteIsFinal) {
   EXPECT_NE(Rules(Check(With({Delete(9000, 16, 1)}))).find("a delete is final"), std::string::npos);
   EXPECT_EQ(Rules(Check(With({Reserve(9000, 2, 32, 4), Delete(9100, 32, 4)}))), "")
       << "the delete of job 32 was not acknowledged";
+  EXPECT_NE(Rules(Check(With({Hold(9000, 1, 16, 1)}))).find("a delete is final"),
+            std::string::npos);
+  EXPECT_NE(Rules(Check(With({Delete(9000, 16, 0)}))).find("a delete is final"), std::string::npos);
 }
 
 TEST(Checkers, ADelayedJobMustNotComeEarly) {
@@ -202,6 +299,10 @@ TEST(Checkers, ADelayedJobMustNotComeEarly) {
             "nothing is handed out before its delay; ");
   reserve.grants[0].granted_micros = 5000;
   EXPECT_EQ(Rules(Check(With({enqueue, reserve, Delete(5000, 64, 1)}))), "");
+  const Operation end = Delete(6000, 64, 0);
+  EXPECT_EQ(Rules(Check(With({enqueue, Hold(4989, 4, 64, 1), end}))),
+            "nothing is handed out before its delay; ");
+  EXPECT_EQ(Rules(Check(With({enqueue, Hold(4990, 4, 64, 1), end}))), "");
 }
 
 TEST(Checkers, CountsThatDoNotAddUpAreTold) {

@@ -2,6 +2,11 @@
 //
 // The clients give each job a key of their own and put it into the body, so that a job can be
 // followed whether or not its enqueue was answered. The checkers (checkers.h) read this.
+//
+// A lease has a token, or, over a protocol that tells none (beanstalkd's), it is a hold: the
+// connection's own for as long as it is open. The clients number the holds of a history. What may
+// have ended one, its connection's end too, is written down as a settling that began when it can
+// have happened at the earliest.
 
 #ifndef HOLDFAST_TESTS_SUPPORT_HISTORY_H_
 #define HOLDFAST_TESTS_SUPPORT_HISTORY_H_
@@ -34,20 +39,24 @@ struct Grant {
   uint64_t id = 0;
   uint64_t key = 0;         // as found in the body; 0: the body holds none
   bool body_intact = true;  // the body is what was enqueued under that key
-  uint64_t token = 0;
+  uint64_t token = 0;       // 0: a hold
+  uint64_t hold = 0;        // 0: it has a token
+  // Of a hold the first and the last are 0, and the expiry is reckoned from the operation's begin
+  // by the test's clock: no earlier than it.
   int64_t granted_micros = 0;  // expiry less duration
   int64_t expiry_micros = 0;
   int64_t created_micros = 0;
 };
 
-// One lease of a delete, release, touch or bury.
+// One lease of a delete, release, touch or bury; or a delete without one, by id.
 struct Settled {
   uint64_t id = 0;
   uint64_t key = 0;  // of the job, as its grant told
   uint64_t token = 0;
+  uint64_t hold = 0;
   Ended ended = Ended::kUnknown;
   bool not_found = false;     // refused because the job does not exist
-  int64_t expiry_micros = 0;  // touch: the new expiry in log time; 0 unless kOk
+  int64_t expiry_micros = 0;  // touch: the new expiry, as a grant's; 0 unless kOk
 };
 
 enum class OperationKind { kEnqueue, kReserve, kDelete, kRelease, kTouch, kBury };

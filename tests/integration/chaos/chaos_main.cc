@@ -39,6 +39,9 @@ int main(int argc, char** argv) {
   app.add_option("--producers", options.producers, "clients that enqueue");
   app.add_option("--workers", options.workers, "clients that reserve and delete");
   app.add_option("--stream-workers", options.stream_workers, "clients on Work streams");
+  app.add_option("--beanstalk-producers", options.beanstalk_producers, "clients that put");
+  app.add_option("--beanstalk-workers", options.beanstalk_workers,
+                 "clients that reserve and delete over beanstalkd's protocol");
   app.add_option("--binary", options.binary, "the holdfast binary")->required();
   app.add_option("--preload", options.preload, "libpowercut.so")->required();
   app.add_option("--directory", directory, "an empty one, kept; default: a temporary one");

@@ -29,18 +29,19 @@ class Clients {
  public:
   Clients(const ChaosOptions& options, const Cluster* cluster, Prng* random, SharedState* shared)
       : cluster_(*cluster) {
-    for (int i = 0; i < options.producers; ++i) {
-      clients_.push_back(MakeProducer(shared, random->Next()));
-    }
-    for (int i = 0; i < options.workers; ++i) {
-      clients_.push_back(MakeWorker(shared, random->Next()));
-    }
-    for (int i = 0; i < options.stream_workers; ++i) {
-      clients_.push_back(MakeStreamWorker(shared, random->Next()));
-    }
-    for (const auto& client : clients_) {
-      threads_.emplace_back([this, &client, seed = random->Next()] { Drive(client.get(), seed); });
-    }
+    using Maker = std::unique_ptr<Client> (*)(SharedState*, uint64_t);
+    const auto start = [&](int count, Maker make, Protocol protocol) {
+      for (int i = 0; i < count; ++i) {
+        Client* const client = clients_.emplace_back(make(shared, random->Next())).get();
+        threads_.emplace_back(
+            [this, client, protocol, seed = random->Next()] { Drive(client, protocol, seed); });
+      }
+    };
+    start(options.producers, MakeProducer, Protocol::kGrpc);
+    start(options.workers, MakeWorker, Protocol::kGrpc);
+    start(options.stream_workers, MakeStreamWorker, Protocol::kGrpc);
+    start(options.beanstalk_producers, MakeBeanstalkProducer, Protocol::kBeanstalkd);
+    start(options.beanstalk_workers, MakeBeanstalkWorker, Protocol::kBeanstalkd);
   }
   ~Clients() { Stop(); }
 
@@ -57,14 +58,29 @@ class Clients {
   }
 
  private:
-  void Drive(Client* client, uint64_t seed) {
+  enum class Protocol { kGrpc, kBeanstalkd };
+
+  void Drive(Client* client, Protocol protocol, uint64_t seed) {
     Prng random(seed);
     while (!stop_.IsSet()) {
       const int node = static_cast<int>(random.Below(static_cast<uint64_t>(cluster_.size())));
-      const auto connection = Connection::Open(cluster_.AddressOf(node), kConnectWithin);
-      if (!connection.ok()) continue;
       const auto stay = absl::Milliseconds(static_cast<int64_t>(random.Between(200, 8000)));
-      client->Run({.server = (*connection)->stub(), .stop = &stop_, .until = absl::Now() + stay});
+      Round round = {.stop = &stop_, .until = absl::Now() + stay};
+      if (protocol == Protocol::kGrpc) {
+        const auto connection = Connection::Open(cluster_.AddressOf(node), kConnectWithin);
+        if (!connection.ok()) continue;
+        round.server = (*connection)->stub();
+        client->Run(round);
+      } else {
+        const auto connection =
+            BeanstalkConnection::Open(cluster_.BeanstalkAddressOf(node), kConnectWithin);
+        if (!connection.ok()) {
+          round.PauseAfterRefusal();
+          continue;
+        }
+        round.beanstalkd = connection->get();
+        client->Run(round);
+      }
     }
   }
 
@@ -179,6 +195,7 @@ class Life {
     verdict.length = absl::Now() - begin_;
     verdict.skipped = FaultsLost(cluster_options_);
     verdict.acknowledged = shared_.acknowledged.load();
+    verdict.by_beanstalkd = shared_.by_beanstalkd.load();
     verdict.refused = shared_.refused.load();
     verdict.unknown = shared_.unknown.load();
     verdict.repeated = shared_.repeated.load();

@@ -25,9 +25,11 @@ struct ChaosOptions {
   NetworkKind network = NetworkKind::kNamespaces;
   uint64_t seed = 1;
   int nodes = 3;
-  int producers = 4;
-  int workers = 6;
+  int producers = 3;
+  int workers = 4;
   int stream_workers = 3;
+  int beanstalk_producers = 2;
+  int beanstalk_workers = 4;
   std::vector<std::string> kinds;  // of faults (faults.h); empty: all
   // The end of the run: this long, and the fault under way; zero: when each fault has come once.
   absl::Duration length;

@@ -56,6 +56,8 @@ class ChaosTest : public ::testing::Test {
 TEST_F(ChaosTest, EachFaultOnceLosesNothingAcknowledged) {
   const Verdict verdict = Run();
   ExpectPromisesKept(verdict);
+  EXPECT_GT(verdict.by_beanstalkd, 0u);
+  EXPECT_LT(verdict.by_beanstalkd, verdict.acknowledged);
   EXPECT_GT(verdict.unknown, 0u) << "the faults came at quiet moments and prove nothing";
   EXPECT_GT(verdict.writes_cut, 0u) << "the power cuts took nothing away and prove nothing";
 }

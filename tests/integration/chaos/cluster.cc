@@ -161,7 +161,8 @@ absl::Status Cluster::Start(int node) {
   for (const std::string& argument :
        {options_.binary, std::string("serve"), std::string("--data-dir"), DataDirectory(node),
         std::string("--node-id"), absl::StrCat(node + 1), std::string("--initial-cluster"),
-        initial_cluster, std::string("--shards"), absl::StrCat(options_.shards)}) {
+        initial_cluster, std::string("--shards"), absl::StrCat(options_.shards),
+        std::string("--listen-beanstalk"), BeanstalkAddressOf(node)}) {
     options.command.push_back(argument);
   }
   options.command.insert(options.command.end(), options_.arguments.begin(),

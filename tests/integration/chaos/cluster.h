@@ -46,7 +46,7 @@ struct ClusterOptions {
 };
 
 // Nodes count from 0; the node id is one more.
-// Thread-safety: thread-compatible; AddressOf and size from any thread.
+// Thread-safety: thread-compatible; addresses and size from any thread.
 class Cluster {
  public:
   // With all nodes started. Errors: INTERNAL.
@@ -56,6 +56,9 @@ class Cluster {
   int size() const { return options_.nodes; }
   const ClusterOptions& options() const { return options_; }
   const std::string& AddressOf(int node) const { return network_->AddressOf(node); }
+  const std::string& BeanstalkAddressOf(int node) const {
+    return network_->BeanstalkAddressOf(node);
+  }
   // The small disk's node.
   std::optional<int> small_node() const;
   Timeline* timeline() { return &timeline_; }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr absl::Duration kScriptTimeout = absl::Seconds(30);
 constexpr int kPort = 7400;
+constexpr int kBeanstalkPort = 11300;
 
 std::string NameOf(int node) { return absl::StrCat("node", node); }
 std::string HostOf(int node) { return absl::StrCat("10.77.0.", node + 1); }
@@ -31,9 +32,13 @@ absl::Status RunScript(const std::string& script) {
 }
 
 Network::Network(NetworkKind kind, int nodes) : kind_(kind), nodes_(nodes) {
+  const bool loopback = kind == NetworkKind::kLoopback;
   for (int node = 0; node < nodes; ++node) {
-    addresses_.push_back(kind == NetworkKind::kLoopback ? FreeAddress()
-                                                        : absl::StrCat(HostOf(node), ":", kPort));
+    const auto address = [&](int port) {
+      return loopback ? FreeAddress() : absl::StrCat(HostOf(node), ":", port);
+    };
+    addresses_.push_back(address(kPort));
+    beanstalk_addresses_.push_back(address(kBeanstalkPort));
   }
 }
 

@@ -41,8 +41,11 @@ class Network {
   static absl::StatusOr<std::unique_ptr<Network>> Make(NetworkKind kind, int nodes);
 
   NetworkKind kind() const { return kind_; }
-  // HOST:PORT of the node's gRPC.
+  // HOST:PORT of the node's gRPC, and of its beanstalkd protocol.
   const std::string& AddressOf(int node) const { return addresses_[static_cast<size_t>(node)]; }
+  const std::string& BeanstalkAddressOf(int node) const {
+    return beanstalk_addresses_[static_cast<size_t>(node)];
+  }
   // What a command line begins with to run where the node is; may be empty.
   std::vector<std::string> Prefix(int node) const;
 
@@ -57,6 +60,7 @@ class Network {
   const NetworkKind kind_;
   const int nodes_;
   std::vector<std::string> addresses_;
+  std::vector<std::string> beanstalk_addresses_;
 };
 
 }  // namespace holdfast::testing

@@ -32,6 +32,7 @@ void Verdict::Add(const Verdict& other) {
   skipped = other.skipped;
   damaged.insert(damaged.end(), other.damaged.begin(), other.damaged.end());
   acknowledged += other.acknowledged;
+  by_beanstalkd += other.by_beanstalkd;
   refused += other.refused;
   unknown += other.unknown;
   repeated += other.repeated;
@@ -60,6 +61,7 @@ std::string Verdict::Table() const {
   }
   row("unsynced writes taken by power cuts", writes_cut);
   row("operations acknowledged", acknowledged);
+  row("  over beanstalkd's protocol", by_beanstalkd);
   row("  refused", refused);
   row("  answer lost", unknown);
   row("  sent again elsewhere", repeated);

@@ -24,6 +24,7 @@ struct Verdict {
   std::vector<std::string> skipped;   // faults that this machine does not allow
   std::vector<std::string> damaged;   // what became of each node whose files were damaged
   uint64_t acknowledged = 0;          // commands answered with OK
+  uint64_t by_beanstalkd = 0;         // of these, over beanstalkd's protocol
   uint64_t refused = 0;               // certainly not done
   uint64_t unknown = 0;               // answers lost
   uint64_t repeated = 0;              // requests sent again, elsewhere
