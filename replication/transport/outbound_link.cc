@@ -137,7 +137,17 @@ void OutboundLink::Break(DialNumber dial, const std::string& why, bool refused) 
 
 void OutboundLink::OnBackoffOver(uint64_t wait) {
   absl::MutexLock lock(&mutex_);
-  if (phase_ != Phase::kWaiting || wait != waits_) return;
+  if (wait == waits_) EndWaitLocked();
+}
+
+void OutboundLink::Hurry() {
+  absl::MutexLock lock(&mutex_);
+  EndWaitLocked();
+}
+
+void OutboundLink::EndWaitLocked() {
+  if (phase_ != Phase::kWaiting) return;
+  ++waits_;
   phase_ = Phase::kIdle;
   if (keep_ == Keep::kAlwaysUp || wanted_) DialLocked();
 }

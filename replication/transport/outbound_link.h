@@ -91,6 +91,8 @@ class OutboundLink final : public ClientStream::Listener,
 
   // Goes to `place` from now on: hangs up and, if always up or wanted, dials at once.
   void Connect(const PeerPlace& place);
+  // The other node is there: what waits to dial again does it now.
+  void Hurry();
   // Hangs up for good. OnLinkDown comes, if it was not idle, before this returns.
   void Stop(const std::string& why);
 
@@ -129,6 +131,7 @@ class OutboundLink final : public ClientStream::Listener,
   std::shared_ptr<ClientStream> EndLocked(LinkEnd* end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t BackoffLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnBackoffOver(uint64_t wait);
+  void EndWaitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Welcomed(ClientStream* stream, const grpc::ByteBuffer& buffer);
   void Received(ClientStream* stream, const grpc::ByteBuffer& buffer);
   Credit TakeCredit(DialNumber dial, size_t bytes);

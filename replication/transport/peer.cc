@@ -73,6 +73,10 @@ void Peer::Connect(const PeerPlace& place) {
   for (const auto& link : links_) link->Connect(place);
 }
 
+void Peer::Hurry() {
+  for (const auto& link : links_) link->Hurry();
+}
+
 void Peer::Stop(const std::string& why) {
   for (const auto& link : links_) link->Stop(why);
 }

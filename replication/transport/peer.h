@@ -33,6 +33,8 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
 
   // Dials `place`, also if it is there already.
   void Connect(const PeerPlace& place);
+  // It has dialed this node, so it is there: it is dialed back at once.
+  void Hurry();
   void Stop(const std::string& why);
 
   // As PeerTransport's.

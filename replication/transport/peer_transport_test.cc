@@ -272,6 +272,18 @@ TEST_F(TwoNodes, ASnapshotStreamThatBreaksIsTold) {
       [](const Told& told) { return told.stream_events.back() == SnapshotStream::kBroken; }));
 }
 
+TEST(PeerTransport, ANodeThatStartsIsDialedBackAtOnce) {
+  TransportOptions options = TestOptions(1);
+  options.backoff_min_micros = options.backoff_max_micros = 3600'000'000;
+  TestNode patient(options);
+  TestNode late(TestOptions(2));
+  patient.transport()->SetPeers({{late.id(), late.place()}});
+  ASSERT_TRUE(patient.AwaitChange(late.id(), PeerChange::Kind::kRefused)) << "it knows nobody yet";
+  late.transport()->SetPeers({{patient.id(), patient.place()}});
+  EXPECT_TRUE(late.AwaitUp(patient.id()));
+  EXPECT_TRUE(patient.AwaitUp(late.id()));
+}
+
 TEST(PeerTransport, ThreeNodesReachOneAnother) {
   TestNode a(TestOptions(1));
   TestNode b(TestOptions(2));

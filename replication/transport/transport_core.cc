@@ -158,6 +158,7 @@ std::optional<Refusal> TransportCore::Admit(const peer::v1::Hello& hello, Stream
   const NodeId node(hello.identity().node_id());
   const ReplicaId replica(hello.identity().disk_id());
   std::shared_ptr<InboundStream> old;
+  std::shared_ptr<Peer> peer;
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_) {
@@ -179,8 +180,13 @@ std::optional<Refusal> TransportCore::Admit(const peer::v1::Hello& hello, Stream
                                   "and two nodes must not run with one")};
     }
     old = slot.stream.lock();
+    // Its first stream after a start shows that it takes those of others, too.
+    if (const auto it = peers_.find(node); incarnation > slot.incarnation && it != peers_.end()) {
+      peer = it->second;
+    }
     slot = {replica, incarnation, epoch, stream};
   }
+  if (peer != nullptr) peer->Hurry();
   if (old != nullptr) {
     old->Close(ToStatus({peer::v1::REFUSAL_REASON_STALE_CONNECTION,
                          "a newer connection has taken the place of this one"}));
