@@ -54,6 +54,7 @@ namespace {
 constexpr absl::Duration kStopWithin = absl::Seconds(4);
 // Of that, for others to take over what this node leads.
 constexpr absl::Duration kHandOverWithin = absl::Milliseconds(1500);
+constexpr int64_t kLookForLeadersMicros = 20'000;
 // For telling clients that a failed node does not know their outcomes.
 constexpr absl::Duration kFailWithin = absl::Milliseconds(500);
 
@@ -371,6 +372,18 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   return node->data->WritePorts(ports.dump() + "\n");
 }
 
+// Health says that the node serves when it has heard of each shard's leader.
+void WatchReadiness(Node* node) {
+  const LeaderTable& leaders = *node->engine->leaders();
+  for (uint32_t shard = 0; shard < leaders.shards(); ++shard) {
+    if (leaders.NodeOf(ShardId(shard)) != NodeId()) continue;
+    Executor* const loop = node->engine->first_loop();
+    loop->RunAt(loop->MonotonicMicros() + kLookForLeadersMicros, [node] { WatchReadiness(node); });
+    return;
+  }
+  node->grpc->SetReady();
+}
+
 void LogStarted(const ServeConfig& config, const Node& node) {
   const Identity& identity = node.data->identity();
   spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, start {}", kVersion,
@@ -427,6 +440,7 @@ int Serve(const ServeConfig& config) {
     _exit(1);
   }
   LogStarted(config, node);
+  WatchReadiness(&node);
   const absl::Status failure = reasons.Wait([&node] {
     if (node.beanstalk == nullptr) return;
     spdlog::info("asked to drain: beanstalkd clients get DRAINING for every put");

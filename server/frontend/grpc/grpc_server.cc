@@ -85,10 +85,20 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
         absl::StrCat("cannot listen for gRPC on ", options.listen,
                      ": the address is wrong, not of this machine, or in use"));
   }
-  auto* health = server->server_->GetHealthCheckService();
-  health->SetServingStatus("holdfast.v1.Holdfast", true);
-  health->SetServingStatus("holdfast.v1.Admin", true);
+  server->TellHealth(false);
   return server;
+}
+
+void GrpcServer::TellHealth(bool serving) {
+  auto* health = server_->GetHealthCheckService();
+  health->SetServingStatus(serving);
+  health->SetServingStatus("holdfast.v1.Holdfast", serving);
+  health->SetServingStatus("holdfast.v1.Admin", serving);
+}
+
+void GrpcServer::SetReady() {
+  TellHealth(true);  // does nothing after Drain
+  ready_.store(true, std::memory_order_relaxed);
 }
 
 std::string GrpcServer::address() const {
@@ -110,11 +120,12 @@ v1::NodeInfo GrpcServer::Info() const {
   info.set_message_bytes_max(options_.message_bytes_max);
   info.set_sync(options_.sync);
   info.set_draining(calls_.draining());
+  info.set_ready(ready_.load(std::memory_order_relaxed) && !calls_.draining());
   return info;
 }
 
 void GrpcServer::Drain(absl::Time deadline) {
-  server_->GetHealthCheckService()->SetServingStatus(false);
+  server_->GetHealthCheckService()->Shutdown();
   calls_.Drain(deadline);
 }
 

@@ -9,6 +9,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -54,6 +55,9 @@ class GrpcServer {
   // HOST:PORT as listened on.
   std::string address() const;
 
+  // Health tells SERVING from now on, until Drain: calls are taken before, too, but cannot yet
+  // count on being answered. Any thread.
+  void SetReady();
   // Health tells NOT_SERVING; reserves that wait end, and streams end as soon as they can: all of
   // them by `deadline`. Calls under way go on.
   void Drain(absl::Time deadline);
@@ -67,11 +71,13 @@ class GrpcServer {
  private:
   GrpcServer(const GrpcServerOptions& options, Engine* engine);
   v1::NodeInfo Info() const;
+  void TellHealth(bool serving);
   void Listen(grpc::ServerBuilder* builder);
 
   const GrpcServerOptions options_;
   Engine* const engine_;
   const absl::Time started_ = absl::Now();
+  std::atomic<bool> ready_{false};
   CallRegistry calls_;
   HoldfastService service_;
   AdminService admin_;

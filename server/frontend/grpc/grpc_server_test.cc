@@ -2,7 +2,9 @@
 
 #include "server/frontend/grpc/grpc_server.h"
 
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 
 #include <memory>
@@ -47,6 +49,27 @@ class GrpcServerTest : public testing::Test {
   std::unique_ptr<v1::Holdfast::Stub> stub_;
 };
 
+// As grpc.health.v1 tells it: 1 is SERVING, 2 is NOT_SERVING.
+int HealthOf(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const grpc::ByteBuffer request(nullptr, 0);
+  const auto call =
+      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+  call->StartCall();
+  grpc::ByteBuffer answer;
+  grpc::Status status;
+  call->Finish(&answer, &status, &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  EXPECT_TRUE(queue.Next(&tag, &ok) && status.ok()) << status.error_message();
+  grpc::Slice bytes;
+  EXPECT_TRUE(answer.DumpToSingleSlice(&bytes).ok());
+  EXPECT_EQ(bytes.size(), 2u) << "field 1 of HealthCheckResponse";
+  return bytes.size() == 2 ? bytes.begin()[1] : 0;
+}
+
 google::rpc::Status Details(const grpc::Status& status) {
   google::rpc::Status details;
   EXPECT_TRUE(details.ParseFromString(status.error_details()));
@@ -75,6 +98,24 @@ void AddLease(google::protobuf::RepeatedPtrField<v1::Lease>* leases, uint64_t id
   auto* lease = leases->Add();
   lease->set_job_id(id);
   lease->set_token(token);
+}
+
+TEST_F(GrpcServerTest, HealthIsServingFromReadyToDrain) {
+  const auto is_ready = [this] {
+    grpc::ClientContext context;
+    v1::NodeInfo info;
+    EXPECT_TRUE(v1::Admin::NewStub(channel_)->GetNodeInfo(&context, {}, &info).ok());
+    return info.ready();
+  };
+  EXPECT_EQ(HealthOf(channel_), 2);
+  EXPECT_FALSE(is_ready());
+  server_->SetReady();
+  EXPECT_EQ(HealthOf(channel_), 1);
+  EXPECT_TRUE(is_ready());
+  server_->Drain(absl::Now() + absl::Seconds(5));
+  server_->SetReady();
+  EXPECT_EQ(HealthOf(channel_), 2);
+  EXPECT_FALSE(is_ready());
 }
 
 TEST_F(GrpcServerTest, EnqueueCarriesEveryFieldToTheCommand) {

@@ -77,8 +77,9 @@ class Cluster {
   void Resume();
   // SIGTERM. INTERNAL when it does not end with exit code 0.
   absl::Status Stop(int node);
-  // Stops and starts one after the other, each when the one before is healthy again.
+  // Stops and starts one after the other, each when the one before is ready, as health tells it.
   absl::Status RestartInTurn(const std::vector<int>& nodes, absl::Duration timeout);
+  absl::Status AwaitReady(int node, absl::Duration timeout);
   absl::Status CutLinks(const std::vector<Cut>& cuts);
   // None of them hears the other side, nor is heard there.
   absl::Status Part(const std::vector<int>& one, const std::vector<int>& other);
