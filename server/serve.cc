@@ -29,12 +29,15 @@
 #include "replication/node/group.h"
 #include "server/cluster/bootstrap.h"
 #include "server/cluster/cluster_admin.h"
+#include "server/cluster/cluster_monitor.h"
 #include "server/cluster/cluster_node.h"
 #include "server/cluster/cluster_service.h"
+#include "server/cluster/cluster_status.h"
 #include "server/cluster/join.h"
 #include "server/cluster/member_change.h"
 #include "server/cluster/members_codec.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/node_report.h"
 #include "server/codec/payload_codec.h"
 #include "server/config/address.h"
 #include "server/data_dir/data_dir.h"
@@ -173,6 +176,8 @@ struct Node {
   std::unique_ptr<Membership> membership;
   std::unique_ptr<ClusterNode> cluster;
   std::unique_ptr<ClusterAdmin> admin;
+  std::unique_ptr<NodeReporter> reporter;
+  std::unique_ptr<ClusterMonitor> monitor;
   std::unique_ptr<ClusterService> service;
   std::unique_ptr<BootstrapService> bootstrap;
   std::unique_ptr<GrpcServer> grpc;
@@ -286,6 +291,13 @@ void LogPeerChange(size_t loop, const PeerChange& change) {
   }
 }
 
+void LogClock(NodeId node, const ClockOffset& clock, ClockWatch::Change change) {
+  if (change == ClockWatch::Change::kRight) {
+    return spdlog::info("the clock of node {} is right again", node.value());
+  }
+  spdlog::warn("{} of this node's: see that both are synchronized", ClockText(node, clock));
+}
+
 // Each later table of members is kept, on a thread that may wait for the disk.
 void KeepMembers(StopReasons* reasons, Node* node) {
   node->membership->Observe([reasons, node](const Membership::View& view) {
@@ -310,7 +322,13 @@ void TakeIn(ClusterAdmin* admin, NodeId node, DiskId disk, const std::string& ad
 void ConnectToOthers(const ServeConfig& config, Node* node) {
   ClusterNode::Options options;
   options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
-  options.hooks.on_peer_change = LogPeerChange;
+  options.hooks.on_peer_change = [node](size_t loop, const PeerChange& change) {
+    LogPeerChange(loop, change);
+    // It may know of members what this node does not.
+    if (loop == 0 && change.kind == PeerChange::Kind::kRefused) {
+      node->monitor->Ask([](const ClusterMonitor::Reports&) {});
+    }
+  };
   options.hooks.on_left = [node](const ClusterMember& member) {
     spdlog::info("node {} has left the cluster", member.node.value());
     node->admin->Change(
@@ -320,6 +338,18 @@ void ConnectToOthers(const ServeConfig& config, Node* node) {
   options.on_problem = [](const absl::Status& status) { spdlog::error("{}", status.ToString()); };
   node->cluster =
       std::make_unique<ClusterNode>(std::move(options), node->engine.get(), node->membership.get());
+  const Identity& identity = node->data->identity();
+  node->reporter = std::make_unique<NodeReporter>(
+      NodeReporter::Options{.cluster_id = identity.cluster.cluster_id,
+                            .node = identity.node,
+                            .disk = identity.disk,
+                            .version = kVersion,
+                            .data_path = node->data->path()},
+      node->cluster.get(), node->membership.get());
+  node->monitor = std::make_unique<ClusterMonitor>(
+      ClusterMonitor::Options{
+          .cluster_id = identity.cluster.cluster_id, .self = identity.node, .on_clock = LogClock},
+      node->cluster->executor(), node->membership.get());
 }
 
 // What the cluster needs of the engine once that runs.
@@ -335,7 +365,11 @@ void ServeCluster(const ServeConfig& config, Node* node) {
                                   BootstrapService::JoinDone done) {
         TakeIn(admin, id, disk, where, std::move(done));
       });
-  node->service = std::make_unique<ClusterService>(node->admin.get(), node->engine.get());
+  node->service =
+      std::make_unique<ClusterService>(ClusterService::Parts{.admin = node->admin.get(),
+                                                             .engine = node->engine.get(),
+                                                             .reporter = node->reporter.get(),
+                                                             .monitor = node->monitor.get()});
 }
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
@@ -357,7 +391,8 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   grpc.advertise = config.advertise;
   if (grpc.advertise.empty() && self != nullptr) grpc.advertise = self->address;
   ServeCluster(config, node);
-  grpc.services = {node->cluster->service(), node->bootstrap.get(), node->service.get()};
+  grpc.services = {node->cluster->service(), node->bootstrap.get(), node->service.get(),
+                   node->reporter.get()};
   grpc.body_bytes_max = config.body_bytes_max;
   grpc.version = kVersion;
   grpc.sync = config.sync_interval == absl::ZeroDuration()
@@ -368,6 +403,7 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   const std::string address = grpc.advertise.empty() ? node->grpc->address() : grpc.advertise;
   node->cluster->Start(address);
   node->admin->Start(address);
+  node->monitor->Start();
   nlohmann::json ports = {{"grpc", node->grpc->address()}};
   if (!config.listen_beanstalk.empty()) {
     BeanstalkServerOptions beanstalk;
@@ -411,6 +447,7 @@ void Stop(Node* node) {
   }
   node->engine->Drain();
   if (node->beanstalk != nullptr) node->beanstalk->Stop();
+  node->monitor->Stop();
   node->cluster->Stop();
   if (node->has_others()) node->engine->Abandon();
   node->grpc->Stop(std::max(answered_by, absl::Now()));

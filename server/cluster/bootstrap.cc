@@ -17,8 +17,8 @@
 #include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "server/cluster/bootstrap_stub.h"
 #include "server/cluster/grpc_status.h"
+#include "server/cluster/node_channel.h"
 
 namespace holdfast {
 namespace {
@@ -58,7 +58,7 @@ class Asker {
   Asker(const BootstrapOptions& options, NodeId self) {
     for (const InitialNode& node : options.nodes) {
       if (node.node == self.value()) continue;
-      others_.push_back({node, MakeBootstrapStub(node.address)});
+      others_.push_back({node, peer::v1::Bootstrap::NewStub(MakeNodeChannel(node.address))});
     }
   }
 

@@ -131,6 +131,17 @@ TEST_F(Cli, ManagesQueues) {
   ExpectSays(Run({"queue", "get", "q"}), 1, "QUEUE_NOT_FOUND");
 }
 
+TEST_F(Cli, TellsHowTheClusterIs) {
+  ExpectSays(Run({"cluster", "status"}), 0, "every shard has a leader, and every member keeps up");
+  const nlohmann::json cluster = Json({"cluster", "status"});
+  ASSERT_EQ(cluster["members"].size(), 1u);
+  const nlohmann::json& status = cluster["members"][0]["status"];
+  ExpectSays(Run({"version"}), 0, status["version"].get<std::string>());
+  EXPECT_GT(status["disk_bytes"], 0);
+  EXPECT_EQ(status["replicas"].size(), cluster["shards"].size());
+  EXPECT_EQ(cluster["warnings"], nlohmann::json::array());
+}
+
 TEST_F(Cli, RefusesWrongArgumentsWithWhatIsWrong) {
   ExpectSays(Run({"nosuch"}), 2, "there is no command 'nosuch'");
   ExpectSays(Run({"enqueue", "q"}), 2, "needs a BODY");

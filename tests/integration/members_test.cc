@@ -1,9 +1,13 @@
 // A cluster that changes, of real processes: it grows from one node to three with jobs in it, gets
-// a node with a lost disk back, shrinks again, and refuses what would lose its majority.
+// a node with a lost disk back, shrinks again, refuses what would lose its majority, and tells how
+// its nodes are.
 
 #include <grpcpp/grpcpp.h>
+#include <signal.h>
 
+#include <cstdlib>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +26,7 @@ namespace {
 using testing::BuiltFile;
 using testing::Connection;
 using testing::FreeAddress;
+using testing::kClockLibrary;
 using testing::Process;
 using testing::TemporaryDirectory;
 
@@ -39,8 +44,9 @@ class MembersTest : public ::testing::Test {
     Connect(0);
   }
 
-  // Node i + 1. `flags`: further ones.
-  void Launch(int node, const std::string& folder, const std::vector<std::string>& flags) {
+  // Node i + 1. `flags`, `environment`: further ones.
+  void Launch(int node, const std::string& folder, const std::vector<std::string>& flags,
+              const std::map<std::string, std::string>& environment = {}) {
     std::vector<std::string> command = {BuiltFile("server/holdfast"),
                                         "serve",
                                         "--data-dir",
@@ -51,8 +57,9 @@ class MembersTest : public ::testing::Test {
                                         addresses_[node]};
     command.insert(command.end(), flags.begin(), flags.end());
     if (node == 0) command.insert(command.end(), {"--shards", absl::StrCat(kShards)});
-    auto process = Process::Start(
-        {.command = command, .log_path = absl::StrCat(directory_.path(), "/log-", folder)});
+    auto process = Process::Start({.command = command,
+                                   .environment = environment,
+                                   .log_path = absl::StrCat(directory_.path(), "/log-", folder)});
     ASSERT_TRUE(process.ok()) << process.status();
     nodes_[node] = *std::move(process);
   }
@@ -99,8 +106,9 @@ class MembersTest : public ::testing::Test {
     v1::ClusterView view;
     return Call(through, &v1::Cluster::Stub::ReplaceMember, request, &view);
   }
-  void Join(int node, const std::string& folder) {
-    Launch(node, folder, {"--join", addresses_[0]});
+  void Join(int node, const std::string& folder,
+            const std::map<std::string, std::string>& environment = {}) {
+    Launch(node, folder, {"--join", addresses_[0]}, environment);
     Connect(node);
   }
 
@@ -227,6 +235,77 @@ TEST_F(MembersTest, WhatWouldLoseTheMajorityIsRefusedAndSaysWhy) {
       << status.error_message();
   EXPECT_TRUE(Remove(0, 2).ok()) << "the one that is dead";
   Await("node 3 is forgotten", [&] { return View(0).members_size() == 2; });
+}
+
+bool IsHealthy(const v1::ClusterView& view) {
+  for (const v1::ShardStatus& shard : view.shards()) {
+    if (shard.health() != v1::SHARD_HEALTH_OK) return false;
+  }
+  return view.shards_size() == kShards && view.members_size() == 3;
+}
+
+TEST_F(MembersTest, AnyNodeTellsHowAllOfThemAre) {
+  GrowToThree();
+  Await("every member keeps up", [&] { return IsHealthy(View(1)); });
+  const v1::ClusterView view = View(1);
+  EXPECT_EQ(view.warnings_size(), 0) << view.DebugString();
+  for (const v1::Member& member : view.members()) {
+    const v1::NodeStatus& status = member.status();
+    EXPECT_TRUE(member.connected() && member.problem().empty()) << member.DebugString();
+    EXPECT_EQ(member.has_since(), member.node_id() != view.node_id());
+    EXPECT_FALSE(status.version().empty());
+    EXPECT_GT(status.uptime().seconds() + status.uptime().nanos(), 0);
+    EXPECT_GT(status.disk_free_bytes(), 0u);
+    EXPECT_GE(status.disk_bytes(), status.disk_free_bytes());
+    EXPECT_LT(member.clock_offset().seconds(), 1);
+    ASSERT_EQ(status.replicas_size(), kShards);
+    for (int shard = 0; shard < kShards; ++shard) {
+      const v1::ReplicaStatus& replica = status.replicas(shard);
+      EXPECT_TRUE(replica.votes());
+      EXPECT_EQ(replica.leading(), view.shards(shard).leader() == member.node_id());
+      EXPECT_GT(replica.applied_index(), 0u);
+      EXPECT_GE(replica.last_index(), replica.applied_index());
+    }
+  }
+
+  nodes_[2]->Signal(SIGSTOP);
+  Await("one that stands still does not answer", [&] { return !View(0).members(2).has_status(); });
+  const v1::ClusterView still = View(0);
+  EXPECT_FALSE(still.members(2).problem().empty());
+  EXPECT_FALSE(IsHealthy(still));
+  nodes_[2]->Kill();
+  Await("its loss is noticed", [&] { return !View(0).members(2).connected(); });
+  EXPECT_FALSE(View(0).members(2).problem().empty());
+  EXPECT_TRUE(View(0).members(2).has_since());
+}
+
+TEST_F(MembersTest, AWrongClockIsWarnedOf) {
+  ASSERT_TRUE(Add(0, 1).ok());
+  Join(1, "1",
+       {{"LD_PRELOAD", kClockLibrary}, {"FAKETIME", "+2s"}, {"FAKETIME_DONT_FAKE_MONOTONIC", "1"}});
+  Await("the two are asked", [&] {
+    const v1::ClusterView view = View(0);
+    return view.members_size() == 2 && view.members(1).has_status();
+  });
+  const v1::ClusterView view = View(0);
+  const auto micros = [](const google::protobuf::Duration& duration) {
+    return duration.seconds() * 1'000'000 + duration.nanos() / 1000;
+  };
+  const v1::Member& wrong = view.members(1);
+  EXPECT_LE(std::abs(micros(wrong.clock_offset()) - 2'000'000),
+            micros(wrong.clock_uncertainty()) + 1000)
+      << wrong.DebugString();
+  ASSERT_EQ(view.warnings_size(), 1);
+  EXPECT_NE(view.warnings(0).find("ahead of that of node 1"), std::string::npos)
+      << view.warnings(0);
+  EXPECT_EQ(View(1).warnings_size(), 1);
+  Await("both say so in their logs", [&] {
+    return nodes_[0]->Log().find("the clock of node 2 is ") != std::string::npos &&
+           nodes_[1]->Log().find("the clock of node 1 is ") != std::string::npos;
+  });
+  // The library leaves files in memory if it is killed.
+  nodes_[1]->Signal(SIGTERM);
+  EXPECT_TRUE(nodes_[1]->Wait(kWithin).ok());
 }
 
 TEST_F(MembersTest, ANodeThatWasNotAddedIsRefused) {
