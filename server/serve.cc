@@ -271,6 +271,7 @@ absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* 
   }
   RETURN_IF_ERROR(CheckInitialCluster(config, identity));
   ASSIGN_OR_RETURN(const MembersView members, KnownMembers(*node->data));
+  RETURN_IF_ERROR(CheckStillMember(members, identity.node, identity.disk));
   node->membership = std::make_unique<Membership>(members);
   if (members.members.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
     return absl::FailedPreconditionError(absl::StrCat("--sync interval is for a single node, and ",
@@ -298,12 +299,15 @@ void LogClock(NodeId node, const ClockOffset& clock, ClockWatch::Change change) 
   spdlog::warn("{} of this node's: see that both are synchronized", ClockText(node, clock));
 }
 
-// Each later table of members is kept, on a thread that may wait for the disk.
+// Each later table of members is kept, on a thread that may wait for the disk. One without this
+// node ends it.
 void KeepMembers(StopReasons* reasons, Node* node) {
   node->membership->Observe([reasons, node](const Membership::View& view) {
     if (view->version == 0) return;
     node->engine->ReaderOf(ShardId(0))->Post([reasons, data = node->data.get(), view] {
-      const absl::Status status = data->WriteMembers(EncodeMembers(*view));
+      const Identity& self = data->identity();
+      absl::Status status = data->WriteMembers(EncodeMembers(*view));
+      status.Update(CheckStillMember(*view, self.node, self.disk));
       if (!status.ok()) reasons->Fail(status);
     });
   });

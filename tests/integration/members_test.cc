@@ -138,6 +138,13 @@ class MembersTest : public ::testing::Test {
     });
   }
 
+  void ExpectItEnds(int node, const std::string& says) {
+    const auto ended = nodes_[node]->Wait(kWithin);
+    ASSERT_TRUE(ended.ok()) << ended.status();
+    EXPECT_EQ(ended->code, 1) << ended->ToString();
+    EXPECT_NE(nodes_[node]->Log().find(says), std::string::npos) << nodes_[node]->Log();
+  }
+
   void EnqueueSome(int node, int count) {
     for (int i = 0; i < count; ++i) {
       v1::EnqueueRequest request;
@@ -202,11 +209,36 @@ TEST_F(MembersTest, ANodeThatIsRemovedHandsOverAndIsForgotten) {
   GrowToThree();
   ASSERT_TRUE(Remove(1, 0).ok()) << "through another one";
   Await("node 1 is forgotten", [&] { return View(1).members_size() == 2; });
+  ExpectItEnds(0, "node 1 was removed from the cluster");
   EnqueueSome(1, 20);
-  nodes_[0]->Kill();
   EnqueueSome(2, 20);
   EXPECT_EQ(Count(2), jobs_);
   EXPECT_TRUE(Remove(1, 0).ok()) << "it may be repeated";
+  Launch(0, "0", {});
+  ExpectItEnds(0, "holdfast cluster add 1");
+}
+
+TEST_F(MembersTest, ANodeThatWasRemovedWhileItWasAwayLearnsItFromTheOthers) {
+  GrowToThree();
+  nodes_[2]->Kill();
+  Await("its loss is noticed", [&] { return !View(0).members(2).connected(); });
+  ASSERT_TRUE(Remove(0, 2).ok());
+  Await("node 3 is forgotten", [&] { return View(0).members_size() == 2; });
+
+  // Alone it cannot know, and waits.
+  nodes_[0]->Signal(SIGSTOP);
+  nodes_[1]->Signal(SIGSTOP);
+  Launch(2, "2", {});
+  Connect(2);
+  Await("it has asked both, in vain", [&] {
+    const v1::ClusterView view = View(2);
+    return view.members_size() == 3 && !view.members(0).has_status() &&
+           !view.members(1).has_status() && view.members(2).has_status();
+  });
+  EXPECT_TRUE(nodes_[2]->Running()) << nodes_[2]->Log();
+  nodes_[0]->Signal(SIGCONT);
+  ExpectItEnds(2, "node 3 was removed from the cluster");
+  nodes_[1]->Signal(SIGCONT);
 }
 
 TEST_F(MembersTest, ALostDiskIsReplaced) {
@@ -310,10 +342,7 @@ TEST_F(MembersTest, AWrongClockIsWarnedOf) {
 
 TEST_F(MembersTest, ANodeThatWasNotAddedIsRefused) {
   Launch(1, "1", {"--join", addresses_[0]});
-  const auto ended = nodes_[1]->Wait(absl::Seconds(20));
-  ASSERT_TRUE(ended.ok()) << ended.status();
-  EXPECT_EQ(ended->code, 1);
-  EXPECT_NE(nodes_[1]->Log().find("add it first"), std::string::npos) << nodes_[1]->Log();
+  ExpectItEnds(1, "add it first");
 }
 
 }  // namespace
