@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
 #include "replication/transport/peer_types.h"
+#include "server/answer/failure.h"
 #include "server/cluster/cluster_status.h"
-#include "server/cluster/grpc_status.h"
 
 namespace holdfast {
 namespace {
@@ -59,7 +59,7 @@ ClusterService::Unary* ClusterService::Change(Context* context, const MemberChan
                                               v1::ClusterView* response) {
   Unary* const reactor = context->DefaultReactor();
   parts_.admin->Change(change, [this, reactor, response](absl::StatusOr<MembersView> members) {
-    if (!members.ok()) return reactor->Finish(GrpcStatus(members.status()));
+    if (!members.ok()) return reactor->Finish(FailureOf(members.status()).ToGrpc());
     Fill(*members, response);
     reactor->Finish(grpc::Status::OK);
   });
@@ -127,8 +127,9 @@ ClusterService::Unary* ClusterService::TransferLeadership(
   std::vector<ShardId> shards;
   for (const uint32_t shard : request->shards()) {
     if (shard >= count) {
-      reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT,
-                       absl::StrCat("shards: ", shard, " is out of [0, ", count, ")")});
+      const FieldError error{.field = "shards",
+                             .description = absl::StrCat(shard, " is out of [0, ", count, ")")};
+      reactor->Finish(FailureOf(error).ToGrpc());
       return reactor;
     }
     shards.push_back(ShardId(shard));
@@ -138,7 +139,7 @@ ClusterService::Unary* ClusterService::TransferLeadership(
   }
   const absl::Status status = parts_.admin->Transfer(shards, NodeId(request->node_id()));
   if (!status.ok()) {
-    reactor->Finish(GrpcStatus(status));
+    reactor->Finish(FailureOf(status).ToGrpc());
     return reactor;
   }
   Fill(*parts_.admin->membership().Get(), response);

@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "tests/integration/connection.h"
+#include "tests/integration/rpc_outcome.h"
 #include "tests/support/process.h"
 
 namespace holdfast {
@@ -26,6 +27,7 @@ namespace {
 using testing::BuiltFile;
 using testing::Connection;
 using testing::FreeAddress;
+using testing::JudgeCall;
 using testing::kClockLibrary;
 using testing::Process;
 using testing::TemporaryDirectory;
@@ -258,6 +260,7 @@ TEST_F(MembersTest, WhatWouldLoseTheMajorityIsRefusedAndSaysWhy) {
   const grpc::Status alone = Remove(0, 0);
   EXPECT_EQ(alone.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_NE(alone.error_message().find("only voter"), std::string::npos) << alone.error_message();
+  EXPECT_EQ(JudgeCall(alone).reason, "CLUSTER_CHANGE_REFUSED");
   GrowToThree();
   nodes_[2]->Kill();
   Await("its loss is noticed", [&] { return !View(0).members(2).connected(); });
