@@ -124,6 +124,10 @@ TEST_F(Cli, ManagesQueues) {
   ExpectSays(Run({"resume", "q"}), 0, "resumed");
   ExpectSays(Run({"queue", "list"}), 0, "q  ");
   EXPECT_EQ(Json({"jobs", "list", "q"}).size(), 5u);
+  EXPECT_EQ(Json({"jobs", "list", "q", "--stale"}).size(), 5u);
+  EXPECT_EQ(Json({"queue", "list", "--stale"}).size(), 1u);
+  EXPECT_EQ(Json({"queue", "get", "q", "--stale"})["name"], "q");
+  ExpectSays(Run({"peek", "q", "--stale"}), 0, "body:");
   const uint64_t id = Json({"jobs", "list", "q"})[0]["id"];
   ExpectSays(Run({"jobs", "delete", absl::StrCat(id)}), 0, "deleted");
   ExpectSays(Run({"purge", "q"}), 0, "4 jobs deleted");
