@@ -1,5 +1,5 @@
 // Outcomes: what applying a command answered. A closed set of codes, no text; each frontend maps
-// codes by one table (server/frontend/outcome_table).
+// codes by one table (server/answer/outcome_table).
 
 #ifndef HOLDFAST_QUEUE_OUTCOME_H_
 #define HOLDFAST_QUEUE_OUTCOME_H_

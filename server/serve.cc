@@ -29,13 +29,16 @@
 #include "replication/node/group.h"
 #include "server/cluster/bootstrap.h"
 #include "server/cluster/cluster_admin.h"
+#include "server/cluster/cluster_monitor.h"
 #include "server/cluster/cluster_node.h"
 #include "server/cluster/cluster_service.h"
+#include "server/cluster/cluster_status.h"
 #include "server/cluster/join.h"
 #include "server/cluster/known_members.h"
 #include "server/cluster/member_change.h"
 #include "server/cluster/members_codec.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/node_report.h"
 #include "server/codec/payload_codec.h"
 #include "server/config/address.h"
 #include "server/data_dir/data_dir.h"
@@ -175,6 +178,8 @@ struct Node {
   std::unique_ptr<Membership> membership;
   std::unique_ptr<ClusterNode> cluster;
   std::unique_ptr<ClusterAdmin> admin;
+  std::unique_ptr<NodeReporter> reporter;
+  std::unique_ptr<ClusterMonitor> monitor;
   std::unique_ptr<ClusterService> service;
   std::unique_ptr<BootstrapService> bootstrap;
   std::unique_ptr<GrpcServer> grpc;
@@ -257,6 +262,7 @@ absl::Status OpenDataDir(const ServeConfig& config, StopReasons* reasons, Node* 
   }
   RETURN_IF_ERROR(CheckInitialCluster(config, identity));
   ASSIGN_OR_RETURN(const MembersView members, KnownMembers(*node->data));
+  RETURN_IF_ERROR(CheckStillMember(members, identity.node, identity.disk));
   node->membership = std::make_unique<Membership>(members);
   if (members.members.size() > 1 && config.sync_interval != absl::ZeroDuration()) {
     return absl::FailedPreconditionError(absl::StrCat("--sync interval is for a single node, and ",
@@ -277,12 +283,22 @@ void LogPeerChange(size_t loop, const PeerChange& change) {
   }
 }
 
-// Each later table of members is kept, on a thread that may wait for the disk.
+void LogClock(NodeId node, const ClockOffset& clock, ClockWatch::Change change) {
+  if (change == ClockWatch::Change::kRight) {
+    return spdlog::info("the clock of node {} is right again", node.value());
+  }
+  spdlog::warn("{} of this node's: see that both are synchronized", ClockText(node, clock));
+}
+
+// Each later table of members is kept, on a thread that may wait for the disk. One without this
+// node ends it.
 void KeepMembers(StopReasons* reasons, Node* node) {
   node->membership->Observe([reasons, node](const Membership::View& view) {
     if (view->version == 0) return;
     node->engine->ReaderOf(ShardId(0))->Post([reasons, data = node->data.get(), view] {
-      const absl::Status status = data->WriteMembers(EncodeMembers(*view));
+      const Identity& self = data->identity();
+      absl::Status status = data->WriteMembers(EncodeMembers(*view));
+      status.Update(CheckStillMember(*view, self.node, self.disk));
       if (!status.ok()) reasons->Fail(status);
     });
   });
@@ -301,7 +317,13 @@ void TakeIn(ClusterAdmin* admin, NodeId node, DiskId disk, const std::string& ad
 void ConnectToOthers(const ServeConfig& config, Node* node) {
   ClusterNode::Options options;
   options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
-  options.hooks.on_peer_change = LogPeerChange;
+  options.hooks.on_peer_change = [node](size_t loop, const PeerChange& change) {
+    LogPeerChange(loop, change);
+    // It may know of members what this node does not.
+    if (loop == 0 && change.kind == PeerChange::Kind::kRefused) {
+      node->monitor->Ask([](const ClusterMonitor::Reports&) {});
+    }
+  };
   options.hooks.on_left = [node](const ClusterMember& member) {
     spdlog::info("node {} has left the cluster", member.node.value());
     node->admin->Change(
@@ -311,6 +333,18 @@ void ConnectToOthers(const ServeConfig& config, Node* node) {
   options.on_problem = [](const absl::Status& status) { spdlog::error("{}", status.ToString()); };
   node->cluster =
       std::make_unique<ClusterNode>(std::move(options), node->engine.get(), node->membership.get());
+  const Identity& identity = node->data->identity();
+  node->reporter = std::make_unique<NodeReporter>(
+      NodeReporter::Options{.cluster_id = identity.cluster.cluster_id,
+                            .node = identity.node,
+                            .disk = identity.disk,
+                            .version = kVersion,
+                            .data_path = node->data->path()},
+      node->cluster.get(), node->membership.get());
+  node->monitor = std::make_unique<ClusterMonitor>(
+      ClusterMonitor::Options{
+          .cluster_id = identity.cluster.cluster_id, .self = identity.node, .on_clock = LogClock},
+      node->cluster->executor(), node->membership.get());
 }
 
 // What the cluster needs of the engine once that runs.
@@ -326,7 +360,11 @@ void ServeCluster(const ServeConfig& config, Node* node) {
                                   BootstrapService::JoinDone done) {
         TakeIn(admin, id, disk, where, std::move(done));
       });
-  node->service = std::make_unique<ClusterService>(node->admin.get(), node->engine.get());
+  node->service =
+      std::make_unique<ClusterService>(ClusterService::Parts{.admin = node->admin.get(),
+                                                             .engine = node->engine.get(),
+                                                             .reporter = node->reporter.get(),
+                                                             .monitor = node->monitor.get()});
 }
 
 absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) {
@@ -348,7 +386,8 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   grpc.advertise = config.advertise;
   if (grpc.advertise.empty() && self != nullptr) grpc.advertise = self->address;
   ServeCluster(config, node);
-  grpc.services = {node->cluster->service(), node->bootstrap.get(), node->service.get()};
+  grpc.services = {node->cluster->service(), node->bootstrap.get(), node->service.get(),
+                   node->reporter.get()};
   grpc.body_bytes_max = config.body_bytes_max;
   grpc.version = kVersion;
   grpc.sync = config.sync_interval == absl::ZeroDuration()
@@ -359,6 +398,7 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   const std::string address = grpc.advertise.empty() ? node->grpc->address() : grpc.advertise;
   node->cluster->Start(address);
   node->admin->Start(address);
+  node->monitor->Start();
   nlohmann::json ports = {{"grpc", node->grpc->address()}};
   if (!config.listen_beanstalk.empty()) {
     BeanstalkServerOptions beanstalk;
@@ -414,6 +454,7 @@ void Stop(Node* node) {
   }
   node->engine->Drain();
   if (node->beanstalk != nullptr) node->beanstalk->Stop();
+  node->monitor->Stop();
   node->cluster->Stop();
   if (node->has_others()) node->engine->Abandon();
   node->grpc->Stop(std::max(answered_by, absl::Now()));

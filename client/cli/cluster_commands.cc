@@ -1,10 +1,9 @@
-#include <algorithm>
-#include <cinttypes>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "client/cli/cluster_output.h"
 #include "client/cli/context.h"
 
 namespace holdfast {
@@ -17,55 +16,9 @@ struct Arguments {
   std::vector<uint32_t> shards;
 };
 
-const char* StateName(const v1::Member& member) {
-  switch (member.state()) {
-    case v1::MEMBER_STATE_VOTER:
-      return member.disk_id() == 0 ? "invited" : "voter";
-    case v1::MEMBER_STATE_LEARNER:
-      return member.disk_id() == 0 ? "invited" : "learner";
-    case v1::MEMBER_STATE_LEAVING:
-      return "leaving";
-    default:
-      return "unknown";
-  }
-}
-
-int64_t LedBy(const v1::ClusterView& view, uint64_t node) {
-  return std::count(view.leaders().begin(), view.leaders().end(), node);
-}
-
-nlohmann::json ToJson(const v1::ClusterView& view) {
-  nlohmann::json members = nlohmann::json::array();
-  for (const v1::Member& member : view.members()) {
-    nlohmann::json told = {{"node_id", member.node_id()},
-                           {"address", member.address()},
-                           {"state", StateName(member)},
-                           {"connected", member.connected()},
-                           {"leads", LedBy(view, member.node_id())}};
-    if (!member.problem().empty()) told["problem"] = member.problem();
-    members.push_back(std::move(told));
-  }
-  return {{"cluster_id", view.cluster_id()},
-          {"node_id", view.node_id()},
-          {"version", view.version()},
-          {"members", std::move(members)},
-          {"leaders", std::vector<uint64_t>(view.leaders().begin(), view.leaders().end())}};
-}
-
 void Print(CliContext* context, const v1::ClusterView& view) {
-  if (context->json()) return context->PrintJson(ToJson(view));
-  std::printf("cluster %s, %d shards, seen from node %" PRIu64 "\n", view.cluster_id().c_str(),
-              view.leaders_size(), view.node_id());
-  std::printf("%-8s %-24s %-8s %-5s %6s\n", "NODE", "ADDRESS", "STATE", "UP", "LEADS");
-  for (const v1::Member& member : view.members()) {
-    std::printf("%-8" PRIu64 " %-24s %-8s %-5s %6" PRId64 "%s%s\n", member.node_id(),
-                member.address().empty() ? "-" : member.address().c_str(), StateName(member),
-                member.connected() ? "yes" : "no", LedBy(view, member.node_id()),
-                member.problem().empty() ? "" : "  ", member.problem().c_str());
-  }
-  if (const int64_t without = LedBy(view, 0); without > 0) {
-    std::printf("%" PRId64 " shards have no leader that this node knows of\n", without);
-  }
+  if (context->json()) return context->PrintJson(ClusterJson(view));
+  std::fputs(ClusterText(view).c_str(), stdout);
 }
 
 template <class Request>
@@ -93,7 +46,7 @@ void AddShow(CLI::App* cluster, CliContext* context) {
   const auto show = [context] {
     CallAndPrint(context, &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest());
   };
-  cluster->add_subcommand("status", "Shows the members and how many shards each leads")
+  cluster->add_subcommand("status", "Shows how the members and the shards are")
       ->alias("members")
       ->callback(show);
 }

@@ -21,6 +21,10 @@ void CliContext::AddFlags(CLI::App* app) {
       });
 }
 
+void AddStale(CLI::App* app, bool* stale) {
+  app->add_flag("--stale", *stale, "By the node's own copy, which may be old; no leader is asked");
+}
+
 Client& CliContext::client() {
   if (client_ == nullptr) {
     Client::Options options;

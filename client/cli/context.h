@@ -84,6 +84,8 @@ void AddClusterCommands(CLI::App* app, CliContext* context);
 // A duration option: `*value` is what was given, checked; untouched if it was not given.
 CLI::Option* AddDuration(CLI::App* app, const std::string& flag,
                          std::optional<absl::Duration>* value, const std::string& help);
+// A read's flag --stale.
+void AddStale(CLI::App* app, bool* stale);
 
 }  // namespace holdfast
 

@@ -13,6 +13,7 @@ struct Arguments {
   uint64_t job = 0;
   uint32_t limit = 20;
   bool bodies = false;
+  bool stale = false;
   std::vector<uint64_t> jobs;
   bool cancel_reserved = false;
   std::string from;
@@ -40,6 +41,7 @@ void Peek(CliContext* context, const Arguments& arguments) {
     request.mutable_next()->set_state(*state);
   }
   request.set_view(v1::JOB_VIEW_FULL);
+  request.set_stale(arguments.stale);
   const auto response = context->client().Call(&v1::Holdfast::Stub::Peek, request);
   if (response.ok() && response->has_job()) return PrintJob(context, response->job());
   if (response.ok() || absl::IsNotFound(response.status())) {
@@ -60,6 +62,7 @@ void ListJobs(CliContext* context, const Arguments& arguments) {
   request.set_queue(arguments.queue);
   request.set_state(*state);
   request.set_view(arguments.bodies ? v1::JOB_VIEW_FULL : v1::JOB_VIEW_BASIC);
+  request.set_stale(arguments.stale);
   nlohmann::json jobs = nlohmann::json::array();
   for (uint32_t left = arguments.limit; left > 0;) {
     request.set_page_size(std::min(left, 1000u));
@@ -127,6 +130,7 @@ void AddInspectCommands(CLI::App* app, CliContext* context) {
   command->add_option("--state", peek->state, "ready, delayed, reserved or buried")
       ->capture_default_str();
   command->add_option("--id", peek->job, "A job's id, instead of a queue");
+  AddStale(command, &peek->stale);
   command->callback([context, peek] { Peek(context, *peek); });
 
   CLI::App* jobs = app->add_subcommand("jobs", "Lists, deletes or kicks single jobs");
@@ -140,6 +144,7 @@ void AddInspectCommands(CLI::App* app, CliContext* context) {
       ->capture_default_str()
       ->check(CLI::Range(1u, 1'000'000'000u));
   command->add_flag("--bodies", list->bodies, "With their bodies");
+  AddStale(command, &list->stale);
   command->callback([context, list] { ListJobs(context, *list); });
 
   auto remove = std::make_shared<Arguments>();

@@ -17,6 +17,7 @@ struct Arguments {
   std::vector<std::string> states;
   std::optional<absl::Duration> duration;
   std::string prefix;
+  bool stale = false;
 };
 
 // The options of `queue set`; unset ones stay as they are.
@@ -87,6 +88,7 @@ void ListQueues(CliContext* context, const Arguments& arguments) {
   v1::ListQueuesRequest request;
   request.set_page_size(1000);
   request.set_prefix(arguments.prefix);
+  request.set_stale(arguments.stale);
   nlohmann::json queues = nlohmann::json::array();
   do {
     const bool first = request.page_token().empty();
@@ -121,6 +123,7 @@ void PrintQueue(CliContext* context, const v1::Queue& queue) {
 void GetQueue(CliContext* context, const Arguments& arguments) {
   v1::GetQueueRequest request;
   request.set_name(arguments.queue);
+  request.set_stale(arguments.stale);
   const auto response = context->Call(&v1::Holdfast::Stub::GetQueue, request);
   if (response.has_value()) PrintQueue(context, *response);
 }
@@ -263,9 +266,11 @@ void AddQueueCommands(CLI::App* app, CliContext* context) {
   auto list = std::make_shared<Arguments>();
   command = queue->add_subcommand("list", "Lists queues and their counts");
   command->add_option("--prefix", list->prefix, "Only names that begin so");
+  AddStale(command, &list->stale);
   command->callback([context, list] { ListQueues(context, *list); });
-  AddOnQueue(queue, context, "get", "Shows a queue's counts and options", GetQueue,
-             std::make_shared<Arguments>());
+  auto get = std::make_shared<Arguments>();
+  command = AddOnQueue(queue, context, "get", "Shows a queue's counts and options", GetQueue, get);
+  AddStale(command, &get->stale);
   AddQueueSet(queue, context);
   AddOnQueue(queue, context, "delete", "Deletes a queue with all its jobs", DeleteQueue,
              std::make_shared<Arguments>());

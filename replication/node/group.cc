@@ -31,6 +31,8 @@ bool IsMember(const raft::Configuration& configuration, ReplicaId replica) {
   return false;
 }
 
+bool IsChange(const Entry& entry) { return entry.type == EntryType::kConfiguration; }
+
 }  // namespace
 
 ReplicaId ReplicaOf(NodeId node, DiskId disk) {
@@ -183,8 +185,16 @@ void Group::Store(raft::Ready* ready) {
     records.reset = raft::EntryId{ready->snapshot->term, ready->snapshot->index};
   }
   if (ready->hard_state.has_value()) hint_ = ready->hard_state;
-  // A newer commit index alone is worth no write: it goes with the next one.
-  if (ready->must_sync || !records.empty()) records.hard_state = std::exchange(hint_, std::nullopt);
+  // A newer commit index alone is worth no write: it goes with the next one. But one that changes
+  // who takes part does: after a restart those who were removed, and may be gone by then, would be
+  // asked for their votes again.
+  if (hint_.has_value() &&
+      std::any_of(ready->committed.begin(), ready->committed.end(), IsChange)) {
+    records.sync = SyncMode::kNow;
+  }
+  if (records.sync == SyncMode::kNow || !records.empty()) {
+    records.hard_state = std::exchange(hint_, std::nullopt);
+  }
   if (records.empty() && write.messages.empty() && write.token.empty()) return;
   if (!records.entries.empty()) machine_->OnAppended(records.entries);
   Submit(std::move(write));

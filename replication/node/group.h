@@ -124,6 +124,8 @@ class Group final : public ReplicatedLog {
   std::optional<raft::Status> GetStatus() const;
   // Whether this replica leads and may propose.
   bool leading() const { return leading_; }
+  // The last entry that is in this replica's durable log.
+  LogIndex last_index() const { return log_.Last(); }
   // CHECKs what must hold at any time. For tests.
   void CheckInvariants() const;
 

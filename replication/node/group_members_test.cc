@@ -60,6 +60,23 @@ TEST(Joining, AReplicaWithoutAConfigurationVotesWhenItsLeaderIsGone) {
   EXPECT_TRUE(cluster.Await([&] { return first.machine().leading(); }));
 }
 
+// It asked the one that was removed for its vote again.
+TEST(Leaving, WhoRemainsKnowsItAfterARestart) {
+  GroupCluster cluster({.nodes = 2});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  TestReplica& other = cluster.node(&leader == &cluster.node(0) ? 1 : 0);
+  cluster.RunFor(kSecond);
+  Change(&leader, ConfigStep::Kind::kRemove, other.id());
+  ASSERT_TRUE(
+      cluster.Await([&] { return leader.group().GetStatus()->configuration.voters.size() == 1; }));
+  cluster.RunFor(kSecond);
+  other.Crash();
+  leader.Crash();
+  leader.Start({leader.id(), other.id()});
+  EXPECT_TRUE(cluster.Await([&] { return leader.machine().leading(); }));
+}
+
 // Being alone it did not tick, and being a candidate it did not ask again.
 TEST(Leaving, ACandidateThatBecomesTheOnlyVoterAsksAgain) {
   GroupCluster cluster({.nodes = 2});

@@ -47,7 +47,10 @@ size_t At(StreamKind kind) { return static_cast<size_t>(kind); }
 }  // namespace
 
 Peer::Peer(NodeId node, const LinkEnvironment& environment)
-    : node_(node), environment_(environment), channels_(environment.options) {}
+    : node_(node),
+      environment_(environment),
+      channels_(environment.options),
+      since_micros_(WallMicros()) {}
 
 std::shared_ptr<Peer> Peer::Make(NodeId node, const LinkEnvironment& environment) {
   std::shared_ptr<Peer> peer(new Peer(node, environment));
@@ -185,6 +188,7 @@ void Peer::OnLinkUp(StreamKind kind, DialNumber dial, ReplicaId replica) {
   }
   if (told_up_ || !AllUpLocked()) return;
   told_up_ = true;
+  since_micros_ = WallMicros();
   problem_.clear();
   told_refusal_.clear();
   environment_.dispatcher->Change(
@@ -209,6 +213,7 @@ void Peer::OnLinkDown(StreamKind kind, const LinkEnd& end) {
 void Peer::TellDownLocked(const std::string& why) {
   if (!told_up_) return;
   told_up_ = false;
+  since_micros_ = WallMicros();
   environment_.dispatcher->Change(
       {.kind = PeerChange::Kind::kDown, .node = node_, .replica = replica_, .why = why});
 }
@@ -291,6 +296,7 @@ PeerStatus Peer::Status() const {
     status.replica = replica_;
     status.up = told_up_;
     status.problem = problem_;
+    status.since_micros = since_micros_;
     status.dropped_appends = dropped_while_down_;
   }
   for (const StreamKind kind : kAll) {

@@ -75,6 +75,7 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
   // Calls `done` on the shard's loop.
   void Finish(ShardId shard, PeerTransport::ForwardDone done, ForwardResult result, Credit credit);
   bool AllUpLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t WallMicros() const { return environment_.options->loops[0].executor->WallMicros(); }
 
   const NodeId node_;
   const LinkEnvironment environment_;
@@ -86,6 +87,7 @@ class Peer final : public LinkOwner, public std::enable_shared_from_this<Peer> {
   std::array<DialNumber, kStreamKinds> up_ ABSL_GUARDED_BY(mutex_);     // 0: not up
   std::array<DialNumber, kStreamKinds> ended_ ABSL_GUARDED_BY(mutex_);  // the last that ended
   bool told_up_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t since_micros_ ABSL_GUARDED_BY(mutex_);  // when told_up_ became so
   uint64_t dropped_while_down_ ABSL_GUARDED_BY(mutex_) = 0;
   ReplicaId replica_ ABSL_GUARDED_BY(mutex_);
   std::string problem_ ABSL_GUARDED_BY(mutex_) = "not connected yet";

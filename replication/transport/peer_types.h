@@ -92,6 +92,7 @@ struct PeerStatus {
   ReplicaId replica;  // as in PeerChange
   bool up = false;
   std::string problem;           // why it is not up, as far as known
+  int64_t since_micros = 0;      // when `up` became so: this node's wall clock
   uint64_t dropped_control = 0;  // messages since the start
   uint64_t dropped_appends = 0;
   uint64_t sent_frames = 0;

@@ -17,8 +17,8 @@
 #include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "server/cluster/bootstrap_stub.h"
-#include "server/cluster/grpc_status.h"
+#include "server/answer/failure.h"
+#include "server/cluster/node_channel.h"
 
 namespace holdfast {
 namespace {
@@ -58,7 +58,7 @@ class Asker {
   Asker(const BootstrapOptions& options, NodeId self) {
     for (const InitialNode& node : options.nodes) {
       if (node.node == self.value()) continue;
-      others_.push_back({node, MakeBootstrapStub(node.address)});
+      others_.push_back({node, peer::v1::Bootstrap::NewStub(MakeNodeChannel(node.address))});
     }
   }
 
@@ -180,7 +180,8 @@ class NotYetService final : public grpc::CallbackGenericService {
   class Refusal final : public grpc::ServerGenericBidiReactor {
    public:
     Refusal() {
-      Finish({grpc::StatusCode::UNAVAILABLE, "this node waits for the other nodes of its cluster"});
+      Finish(FailureOf(absl::UnavailableError("this node waits for the other nodes of its cluster"))
+                 .ToGrpc());
     }
     void OnDone() override { delete this; }
   };
@@ -232,12 +233,13 @@ grpc::ServerUnaryReactor* BootstrapService::Describe(grpc::CallbackServerContext
                                                      DescribeResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   if (request->to_node_id() == 0) {
-    reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT, "to_node_id is required"});
+    reactor->Finish(FailureOf(absl::InvalidArgumentError("to_node_id is required")).ToGrpc());
   } else if (request->to_node_id() != self_.node_id()) {
     reactor->Finish(
-        {grpc::StatusCode::FAILED_PRECONDITION,
-         absl::StrCat("the address of node ", request->to_node_id(), " leads to node ",
-                      self_.node_id(), ": correct --initial-cluster, or --node-id of that one")});
+        FailureOf(Refuse(absl::StrCat("the address of node ", request->to_node_id(),
+                                      " leads to node ", self_.node_id(),
+                                      ": correct --initial-cluster, or --node-id of that one")))
+            .ToGrpc());
   } else {
     *response = self_;
     reactor->Finish(grpc::Status::OK);
@@ -251,16 +253,18 @@ grpc::ServerUnaryReactor* BootstrapService::Join(grpc::CallbackServerContext* co
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   if (request->node_id() == 0 || request->disk_id() == 0) {
     reactor->Finish(
-        {grpc::StatusCode::INVALID_ARGUMENT, "node_id and disk_id are required, and are not 0"});
+        FailureOf(absl::InvalidArgumentError("node_id and disk_id are required, and are not 0"))
+            .ToGrpc());
     return reactor;
   }
   if (join_ == nullptr) {
-    reactor->Finish({grpc::StatusCode::UNAVAILABLE, "the asked node is of no cluster yet"});
+    reactor->Finish(
+        FailureOf(absl::UnavailableError("the asked node is of no cluster yet")).ToGrpc());
     return reactor;
   }
   join_(NodeId(request->node_id()), DiskId(request->disk_id()), request->address(),
         [this, reactor, response](absl::StatusOr<std::string> members) {
-          if (!members.ok()) return reactor->Finish(GrpcStatus(members.status()));
+          if (!members.ok()) return reactor->Finish(FailureOf(members.status()).ToGrpc());
           response->set_cluster_id(self_.cluster().cluster_id());
           response->set_shards(self_.cluster().shards());
           response->set_members(*std::move(members));

@@ -161,6 +161,35 @@ void ClusterNode::OnClusterRecord(const ClusterRecordRow& record) {
   }
 }
 
+void ClusterNode::AskReplicas(absl::AnyInvocable<void(std::vector<ReplicaProgress>) &&> done) {
+  struct Asked {
+    absl::Mutex mutex;
+    size_t loops_left ABSL_GUARDED_BY(mutex) = 0;
+    std::vector<ReplicaProgress> replicas ABSL_GUARDED_BY(mutex);
+    absl::AnyInvocable<void(std::vector<ReplicaProgress>) &&> done;
+  };
+  const auto asked = std::make_shared<Asked>();
+  asked->done = std::move(done);
+  {
+    absl::MutexLock lock(&asked->mutex);
+    asked->loops_left = loops_.size();
+  }
+  for (size_t i = 0; i < loops_.size(); ++i) {
+    engine_->loop(i)->Post([asked, loop = loops_[i].get()] {
+      std::vector<ReplicaProgress> all = loop->Replicas();
+      {
+        absl::MutexLock lock(&asked->mutex);
+        asked->replicas.insert(asked->replicas.end(), all.begin(), all.end());
+        if (--asked->loops_left > 0) return;
+        all = std::move(asked->replicas);
+      }
+      std::sort(all.begin(), all.end(),
+                [](const auto& a, const auto& b) { return a.shard < b.shard; });
+      std::move(asked->done)(std::move(all));
+    });
+  }
+}
+
 std::set<NodeId> ClusterNode::NodesUp() const {
   std::set<NodeId> up = {engine_->options().node};
   for (const PeerStatus& peer : transport_->Status()) {

@@ -21,9 +21,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/executor.h"
 #include "base/types.h"
 #include "replication/transport/peer_transport.h"
 #include "server/cluster/membership.h"
@@ -69,6 +71,12 @@ class ClusterNode final : public NodePeers {
                Done done) override;
   NodeId NodeOf(ReplicaId replica) const override;
   void OnClusterRecord(const ClusterRecordRow& record) override;
+
+  // How far this node's copies of all shards are, ascending; those that are starting are left out.
+  // `done` is called once, on a loop. Thread-safe.
+  void AskReplicas(absl::AnyInvocable<void(std::vector<ReplicaProgress>) &&> done);
+  // This node's clocks; the executor of shard 0. Thread-safe.
+  Executor* executor() const { return engine_->loop(engine_->LoopIndexOf(ShardId(0))); }
 
   // The nodes that are connected, and this one. Thread-safe.
   std::set<NodeId> NodesUp() const;

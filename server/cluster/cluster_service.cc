@@ -6,12 +6,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/time_util.h"
 #include "replication/transport/peer_types.h"
-#include "server/cluster/grpc_status.h"
+#include "server/answer/failure.h"
+#include "server/cluster/cluster_status.h"
 
 namespace holdfast {
 namespace {
 
+using google::protobuf::util::TimeUtil;
 using Kind = MemberChange::Kind;
 
 v1::MemberState StateOf(MemberState state) {
@@ -29,9 +32,9 @@ v1::MemberState StateOf(MemberState state) {
 }  // namespace
 
 void ClusterService::Fill(const MembersView& members, v1::ClusterView* out) const {
-  const NodeEngine::Options& self = engine_->options();
+  const NodeEngine::Options& self = parts_.engine->options();
   std::map<NodeId, PeerStatus> peers;
-  for (PeerStatus& peer : admin_->cluster().PeersStatus()) peers[peer.node] = std::move(peer);
+  for (PeerStatus& peer : parts_.admin->cluster().PeersStatus()) peers[peer.node] = std::move(peer);
   out->set_cluster_id(self.cluster_id);
   out->set_node_id(self.node.value());
   out->set_version(members.version);
@@ -43,18 +46,20 @@ void ClusterService::Fill(const MembersView& members, v1::ClusterView* out) cons
     told->set_disk_id(member.disk.value());
     const auto peer = peers.find(node);
     told->set_connected(node == self.node || (peer != peers.end() && peer->second.up));
-    if (!told->connected() && peer != peers.end()) told->set_problem(peer->second.problem);
+    if (peer == peers.end()) continue;
+    if (!told->connected()) told->set_problem(peer->second.problem);
+    *told->mutable_since() = TimeUtil::MicrosecondsToTimestamp(peer->second.since_micros);
   }
   for (uint32_t shard = 0; shard < self.shards; ++shard) {
-    out->add_leaders(engine_->leaders()->NodeOf(ShardId(shard)).value());
+    out->add_leaders(parts_.engine->leaders()->NodeOf(ShardId(shard)).value());
   }
 }
 
 ClusterService::Unary* ClusterService::Change(Context* context, const MemberChange& change,
                                               v1::ClusterView* response) {
   Unary* const reactor = context->DefaultReactor();
-  admin_->Change(change, [this, reactor, response](absl::StatusOr<MembersView> members) {
-    if (!members.ok()) return reactor->Finish(GrpcStatus(members.status()));
+  parts_.admin->Change(change, [this, reactor, response](absl::StatusOr<MembersView> members) {
+    if (!members.ok()) return reactor->Finish(FailureOf(members.status()).ToGrpc());
     Fill(*members, response);
     reactor->Finish(grpc::Status::OK);
   });
@@ -64,8 +69,14 @@ ClusterService::Unary* ClusterService::Change(Context* context, const MemberChan
 ClusterService::Unary* ClusterService::GetCluster(Context* context, const v1::GetClusterRequest*,
                                                   v1::ClusterView* response) {
   Unary* const reactor = context->DefaultReactor();
-  Fill(*admin_->membership().Get(), response);
-  reactor->Finish(grpc::Status::OK);
+  parts_.reporter->Tell([this, reactor, response](peer::v1::NodeReport report) {
+    parts_.monitor->Ask(
+        [this, reactor, response, own = std::move(report)](const ClusterMonitor::Reports& others) {
+          Fill(*parts_.admin->membership().Get(), response);
+          FillStatus(own, others, response);
+          reactor->Finish(grpc::Status::OK);
+        });
+  });
   return reactor;
 }
 
@@ -112,12 +123,13 @@ ClusterService::Unary* ClusterService::UpdateMemberAddress(
 ClusterService::Unary* ClusterService::TransferLeadership(
     Context* context, const v1::TransferLeadershipRequest* request, v1::ClusterView* response) {
   Unary* const reactor = context->DefaultReactor();
-  const uint32_t count = engine_->options().shards;
+  const uint32_t count = parts_.engine->options().shards;
   std::vector<ShardId> shards;
   for (const uint32_t shard : request->shards()) {
     if (shard >= count) {
-      reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT,
-                       absl::StrCat("shards: ", shard, " is out of [0, ", count, ")")});
+      const FieldError error{.field = "shards",
+                             .description = absl::StrCat(shard, " is out of [0, ", count, ")")};
+      reactor->Finish(FailureOf(error).ToGrpc());
       return reactor;
     }
     shards.push_back(ShardId(shard));
@@ -125,12 +137,12 @@ ClusterService::Unary* ClusterService::TransferLeadership(
   if (shards.empty()) {
     for (uint32_t shard = 0; shard < count; ++shard) shards.push_back(ShardId(shard));
   }
-  const absl::Status status = admin_->Transfer(shards, NodeId(request->node_id()));
+  const absl::Status status = parts_.admin->Transfer(shards, NodeId(request->node_id()));
   if (!status.ok()) {
-    reactor->Finish(GrpcStatus(status));
+    reactor->Finish(FailureOf(status).ToGrpc());
     return reactor;
   }
-  Fill(*admin_->membership().Get(), response);
+  Fill(*parts_.admin->membership().Get(), response);
   reactor->Finish(grpc::Status::OK);
   return reactor;
 }

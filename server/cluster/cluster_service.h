@@ -1,20 +1,28 @@
 // The service holdfast.v1.Cluster (proto/holdfast/v1/admin.proto).
 //
-// Thread-safety: thread-safe. Ownership: the admin and the engine outlive it.
+// Thread-safety: thread-safe. Ownership: what Parts points to outlives it.
 
 #ifndef HOLDFAST_SERVER_CLUSTER_CLUSTER_SERVICE_H_
 #define HOLDFAST_SERVER_CLUSTER_CLUSTER_SERVICE_H_
 
 #include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "server/cluster/cluster_admin.h"
+#include "server/cluster/cluster_monitor.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/node_report.h"
 #include "server/engine/node_engine.h"
 
 namespace holdfast {
 
 class ClusterService final : public v1::Cluster::CallbackService {
  public:
-  ClusterService(ClusterAdmin* admin, NodeEngine* engine) : admin_(admin), engine_(engine) {}
+  struct Parts {
+    ClusterAdmin* admin = nullptr;
+    NodeEngine* engine = nullptr;
+    NodeReporter* reporter = nullptr;
+    ClusterMonitor* monitor = nullptr;
+  };
+  explicit ClusterService(const Parts& parts) : parts_(parts) {}
 
   using Context = grpc::CallbackServerContext;
   using Unary = grpc::ServerUnaryReactor;
@@ -32,8 +40,7 @@ class ClusterService final : public v1::Cluster::CallbackService {
   Unary* Change(Context* context, const MemberChange& change, v1::ClusterView* response);
   void Fill(const MembersView& members, v1::ClusterView* out) const;
 
-  ClusterAdmin* const admin_;
-  NodeEngine* const engine_;
+  const Parts parts_;
 };
 
 }  // namespace holdfast

@@ -10,8 +10,8 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "proto/holdfast/peer/v1/peer.grpc.pb.h"
-#include "server/cluster/bootstrap_stub.h"
 #include "server/cluster/members_codec.h"
+#include "server/cluster/node_channel.h"
 
 namespace holdfast {
 namespace {
@@ -48,7 +48,7 @@ absl::Status TakeOver(const peer::v1::JoinResponse& response, const JoinOptions&
 
 absl::Status Join(const JoinOptions& options, DataDir* data) {
   CHECK(!data->identity().has_cluster());
-  const auto stub = MakeBootstrapStub(options.through);
+  const auto stub = peer::v1::Bootstrap::NewStub(MakeNodeChannel(options.through));
   peer::v1::JoinRequest request;
   request.set_node_id(data->identity().node.value());
   request.set_disk_id(data->identity().disk.value());

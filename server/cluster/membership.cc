@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "replication/node/group.h"
 
 namespace holdfast {
@@ -37,6 +38,25 @@ MembersView ViewOf(const std::vector<ClusterMember>& members) {
   MembersView view;
   for (const ClusterMember& member : members) view.members[member.node] = member;
   return view;
+}
+
+absl::Status CheckStillMember(const MembersView& view, NodeId node, DiskId disk) {
+  const ClusterMember* const member = view.Find(node);
+  if (member != nullptr && member->disk == disk) return absl::OkStatus();
+  const std::string id = absl::StrCat("node ", node.value());
+  const std::string why = absl::StrCat(" (disk ", absl::Hex(disk.value(), absl::kZeroPad16),
+                                       " is not in version ", view.version, " of its members)");
+  if (member == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        id, " was removed from the cluster", why,
+        ", and what is in this data directory is of no use to it any more. To have the node back, "
+        "add it (holdfast cluster add ",
+        node.value(), " HOST:PORT) and start it on an empty --data-dir with --join"));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the disk of ", id, " was replaced", why,
+      ", and what is in this data directory is of no use to the cluster any more. Start ", id,
+      " on its new --data-dir, with --join if that is empty"));
 }
 
 Membership::View Membership::Get() const {

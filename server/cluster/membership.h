@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "base/types.h"
 #include "replication/transport/peer_types.h"
@@ -56,6 +57,10 @@ struct MembersView {
 };
 // Of version 0.
 MembersView ViewOf(const std::vector<ClusterMember>& members);
+// Whether the node with this disk, which was a member once, still is one by `view`.
+// FAILED_PRECONDITION, with what to do: it never will be again, by no later view either, since a
+// node that is added or that replaces its disk comes with another one.
+absl::Status CheckStillMember(const MembersView& view, NodeId node, DiskId disk);
 
 class Membership {
  public:

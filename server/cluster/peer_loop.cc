@@ -1,5 +1,6 @@
 #include "server/cluster/peer_loop.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -241,6 +242,25 @@ void PeerLoop::HandOver() {
     const ReplicaId successor = Successor(status->id, Candidates(*status, 0));
     if (successor != ReplicaId()) parts.group->TransferLeadership(successor);
   }
+}
+
+std::vector<ReplicaProgress> PeerLoop::Replicas() const {
+  CHECK(parts_.executor->IsCurrent());
+  std::vector<ReplicaProgress> replicas;
+  for (const auto& [shard, parts] : parts_.shards) {
+    const std::optional<raft::Status> status = parts.group->GetStatus();
+    if (!status.has_value()) continue;
+    const std::vector<ReplicaId>& voters = status->configuration.voters;
+    replicas.push_back(
+        {.shard = shard,
+         .leading = parts.group->leading(),
+         .votes = std::find(voters.begin(), voters.end(), status->id) != voters.end(),
+         .term = status->hard_state.term,
+         .applied = status->applied,
+         .commit = status->hard_state.commit,
+         .last = parts.group->last_index()});
+  }
+  return replicas;
 }
 
 }  // namespace holdfast

@@ -47,6 +47,17 @@ struct PeerHooks {
   std::function<void(const ClusterMember& member)> on_left;
 };
 
+// How far this node's copy of a shard is.
+struct ReplicaProgress {
+  ShardId shard;
+  bool leading = false;
+  bool votes = false;
+  Term term;
+  LogIndex applied;
+  LogIndex commit;  // known here; >= applied
+  LogIndex last;    // on this node's disk
+};
+
 class PeerLoop final : public PeerHandler {
  public:
   struct Options {
@@ -87,6 +98,9 @@ class PeerLoop final : public PeerHandler {
   // Each shard that this node leads is handed to whoever can take over best, and none is taken for
   // balance from now on. May be called again.
   void HandOver();
+
+  // Of the loop's shards, but those that are starting.
+  std::vector<ReplicaProgress> Replicas() const;
 
   // --- PeerHandler.
   void OnMessages(NodeId from, std::vector<PeerEnvelope> messages) override;

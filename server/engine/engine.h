@@ -182,6 +182,8 @@ class Engine {
   // its leases that ends other than by a command on the lease itself (expired, deleted by id,
   // purged); never after CloseHolder has returned. It must not call CloseHolder.
   virtual Holder OpenHolder(LeaseEndedFn ended) = 0;
+  // kRelease is tried again every second, for a minute, while a bound of the node or the lack of a
+  // leader is in its way.
   virtual void CloseHolder(Holder holder, LeasesAtClose leases) = 0;
 
   virtual EngineInfo Info() const = 0;

@@ -15,6 +15,9 @@ namespace {
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(200);
 // A reserve that never ends waits this long: a year.
 constexpr absl::Duration kWaitMax = absl::Hours(24 * 365);
+// The leases of a closed holder that could not be ended are ended so much later, so often.
+constexpr int64_t kReleaseAgainMicros = 1'000'000;
+constexpr int kReleaseTries = 60;
 
 ExecuteResult Failure(const absl::Status& status) {
   ExecuteResult result;
@@ -346,8 +349,19 @@ Holder Router::OpenHolder(LeaseEndedFn ended) { return holders_->Open(std::move(
 
 void Router::CloseHolder(Holder holder, LeasesAtClose leases) {
   holders_->Close(holder);
-  if (leases == LeasesAtClose::kExpire) return;
-  Execute({.request = {}, .body = CloseHolderCommand{.holder = holder}}, [](ExecuteResult) {});
+  if (leases == LeasesAtClose::kRelease) ReleaseLeases(holder, kReleaseTries);
+}
+
+void Router::ReleaseLeases(Holder holder, int tries) {
+  Execute({.request = {}, .body = CloseHolderCommand{.holder = holder}},
+          [this, holder, tries](const ExecuteResult& result) {
+            if (result.status.ok() || tries == 1) return;
+            Executor* const loop = shards_[0].loop;
+            loop->Post([this, loop, holder, tries] {
+              loop->RunAt(loop->MonotonicMicros() + kReleaseAgainMicros,
+                          [this, holder, tries] { ReleaseLeases(holder, tries - 1); });
+            });
+          });
 }
 
 EngineInfo Router::Info() const {

@@ -61,6 +61,9 @@ class Router final : public Engine {
   void Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,
              const Part& part, ExecuteDone done);
   void ToAllShards(const Command& command, ExecuteDone done);
+  // Until it is done everywhere, at most so often: nobody else would try again, and the jobs would
+  // be back only when their leases expire. Doing it again changes nothing.
+  void ReleaseLeases(Holder holder, int tries);
   // Queues, totals and replicas of all shards; of the queues the first `limit`.
   void AskAllShards(const Query& query, uint32_t limit, QueryDone done);
 

@@ -187,6 +187,38 @@ TEST(Admitting, RefusesBeyondTheBoundUntilAnswersComeBack) {
   EXPECT_TRUE(next->status.ok());
 }
 
+// Its jobs waited for the ends of their leases.
+TEST(Admitting, AHolderThatClosesWhileTheNodeIsBusyIsClosedLater) {
+  TestNode node({.admission = {.commands_max = 1}, .commits = kByHand});
+  node.Start();
+  const auto commit = [&](const Answer<ExecuteResult>& answer) {
+    node.events().RunUntilIdle();
+    node.Commit();
+    EXPECT_TRUE(answer.has_value() && answer->status.ok());
+  };
+  commit(node.Enqueue("mail", "x"));
+  const Holder holder = node.router().OpenHolder([](const Machine::EndedLease&) {});
+  ReserveRequest request;
+  request.queues = {"mail"};
+  request.holder = holder;
+  request.lease = LogDuration::Seconds(3600);
+  commit(node.Reserve(request));
+  const auto busy = node.Enqueue("mail", "y");
+  node.router().CloseHolder(holder, LeasesAtClose::kRelease);
+  commit(busy);
+  const auto ready = [&] {
+    const QueueRecord* const queue = node.shard().machine().FindQueue("mail");
+    return queue->counts[static_cast<int>(JobState::kReady)];
+  };
+  EXPECT_EQ(ready(), 1u) << "the second one";
+  // The mark, then the collection of what it marks.
+  for (int entry = 0; entry < 2; ++entry) {
+    node.events().RunFor(2 * kSecond);
+    node.Commit();
+  }
+  EXPECT_EQ(ready(), 2u);
+}
+
 // --- Reserves over several shards.
 
 TEST_F(Routing, ReserveOverShardsIsByPriorityThenByTheTimeOfTheEnqueue) {

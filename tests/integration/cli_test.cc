@@ -124,11 +124,26 @@ TEST_F(Cli, ManagesQueues) {
   ExpectSays(Run({"resume", "q"}), 0, "resumed");
   ExpectSays(Run({"queue", "list"}), 0, "q  ");
   EXPECT_EQ(Json({"jobs", "list", "q"}).size(), 5u);
+  EXPECT_EQ(Json({"jobs", "list", "q", "--stale"}).size(), 5u);
+  EXPECT_EQ(Json({"queue", "list", "--stale"}).size(), 1u);
+  EXPECT_EQ(Json({"queue", "get", "q", "--stale"})["name"], "q");
+  ExpectSays(Run({"peek", "q", "--stale"}), 0, "body:");
   const uint64_t id = Json({"jobs", "list", "q"})[0]["id"];
   ExpectSays(Run({"jobs", "delete", absl::StrCat(id)}), 0, "deleted");
   ExpectSays(Run({"purge", "q"}), 0, "4 jobs deleted");
   ExpectSays(Run({"queue", "delete", "q"}), 0, "deleted");
   ExpectSays(Run({"queue", "get", "q"}), 1, "QUEUE_NOT_FOUND");
+}
+
+TEST_F(Cli, TellsHowTheClusterIs) {
+  ExpectSays(Run({"cluster", "status"}), 0, "every shard has a leader, and every member keeps up");
+  const nlohmann::json cluster = Json({"cluster", "status"});
+  ASSERT_EQ(cluster["members"].size(), 1u);
+  const nlohmann::json& status = cluster["members"][0]["status"];
+  ExpectSays(Run({"version"}), 0, status["version"].get<std::string>());
+  EXPECT_GT(status["disk_bytes"], 0);
+  EXPECT_EQ(status["replicas"].size(), cluster["shards"].size());
+  EXPECT_EQ(cluster["warnings"], nlohmann::json::array());
 }
 
 TEST_F(Cli, RefusesWrongArgumentsWithWhatIsWrong) {

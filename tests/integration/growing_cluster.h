@@ -7,6 +7,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,8 +36,9 @@ class GrowingCluster : public ::testing::Test {
     Connect(0);
   }
 
-  // Node i + 1. `flags`: further ones.
-  void Launch(int node, const std::string& folder, const std::vector<std::string>& flags) {
+  // Node i + 1. `flags`, `environment`: further ones.
+  void Launch(int node, const std::string& folder, const std::vector<std::string>& flags,
+              const std::map<std::string, std::string>& environment = {}) {
     std::vector<std::string> command = {BuiltFile("server/holdfast"),
                                         "serve",
                                         "--data-dir",
@@ -47,8 +49,9 @@ class GrowingCluster : public ::testing::Test {
                                         addresses_[node]};
     command.insert(command.end(), flags.begin(), flags.end());
     if (node == 0) command.insert(command.end(), {"--shards", absl::StrCat(kShards)});
-    auto process = Process::Start(
-        {.command = command, .log_path = absl::StrCat(directory_.path(), "/log-", folder)});
+    auto process = Process::Start({.command = command,
+                                   .environment = environment,
+                                   .log_path = absl::StrCat(directory_.path(), "/log-", folder)});
     ASSERT_TRUE(process.ok()) << process.status();
     nodes_[node] = *std::move(process);
   }
@@ -95,8 +98,9 @@ class GrowingCluster : public ::testing::Test {
     v1::ClusterView view;
     return Call(through, &v1::Cluster::Stub::ReplaceMember, request, &view);
   }
-  void Join(int node, const std::string& folder) {
-    Launch(node, folder, {"--join", addresses_[0]});
+  void Join(int node, const std::string& folder,
+            const std::map<std::string, std::string>& environment = {}) {
+    Launch(node, folder, {"--join", addresses_[0]}, environment);
     Connect(node);
   }
 
@@ -174,6 +178,13 @@ class GrowingCluster : public ::testing::Test {
       Join(node, absl::StrCat(node));
     }
     AwaitLeadersOn({0, 1, 2});
+  }
+
+  void ExpectItEnds(int node, const std::string& says) {
+    const auto ended = nodes_[node]->Wait(kChangeWithin);
+    ASSERT_TRUE(ended.ok()) << ended.status();
+    EXPECT_EQ(ended->code, 1) << ended->ToString();
+    EXPECT_NE(nodes_[node]->Log().find(says), std::string::npos) << nodes_[node]->Log();
   }
 
   TemporaryDirectory directory_;

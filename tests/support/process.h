@@ -64,6 +64,9 @@ class Process {
   Exit exit_;
 };
 
+// Debian's libfaketime, for LD_PRELOAD: a process whose wall clock is wrong.
+inline constexpr char kClockLibrary[] = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 struct ServerOptions {
   std::string binary;  // `holdfast`
   std::string data_directory;

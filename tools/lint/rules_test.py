@@ -78,7 +78,7 @@ class Includes(RuleTest):
         self.caught("server/frontend/http/session.cc", '"server/frontend/grpc/service.h"',
                     "may not")
         self.caught("server/frontend/grpc/service.cc", '"queue/machine.h"', "vocabulary")
-        self.clean("server/frontend/grpc/service.cc", '"server/frontend/outcome_table.h"',
+        self.clean("server/frontend/grpc/service.cc", '"server/answer/outcome_table.h"',
                    '"server/frontend/grpc/service.h"', '"queue/outcome.h"',
                    '"server/engine/engine.h"', '"proto/holdfast/v1/job.pb.h"')
 

@@ -3,8 +3,8 @@
 #include <functional>
 
 #include "base/check.h"
+#include "server/answer/outcome_table.h"
 #include "server/frontend/beanstalk/reply.h"
-#include "server/frontend/outcome_table.h"
 
 namespace holdfast::beanstalk {
 namespace {

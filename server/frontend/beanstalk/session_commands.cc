@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/answer/outcome_table.h"
 #include "server/codec/command_codec.h"
 #include "server/codec/payload_codec.h"
 #include "server/frontend/beanstalk/reply.h"
 #include "server/frontend/beanstalk/session.h"
-#include "server/frontend/outcome_table.h"
 
 namespace holdfast::beanstalk {
 namespace {

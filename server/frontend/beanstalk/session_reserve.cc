@@ -5,10 +5,10 @@
 
 #include "absl/time/time.h"
 #include "base/check.h"
+#include "server/answer/outcome_table.h"
 #include "server/codec/payload_codec.h"
 #include "server/frontend/beanstalk/reply.h"
 #include "server/frontend/beanstalk/session.h"
-#include "server/frontend/outcome_table.h"
 
 namespace holdfast::beanstalk {
 namespace {

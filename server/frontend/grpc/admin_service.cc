@@ -1,6 +1,6 @@
 #include "server/frontend/grpc/admin_service.h"
 
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 
 namespace holdfast {
 

@@ -13,8 +13,8 @@
 
 #include "proto/holdfast/v1/enqueue.pb.h"
 #include "queue/outcome.h"
+#include "server/answer/failure.h"
 #include "server/codec/command_codec.h"
-#include "server/frontend/grpc/failure.h"
 
 namespace holdfast {
 

@@ -11,7 +11,7 @@
 #include "proto/holdfast/v1/holdfast.pb.h"
 #include "queue/command.h"
 #include "queue/job.h"
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 
 namespace holdfast {
 

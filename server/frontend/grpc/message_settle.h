@@ -14,7 +14,7 @@
 #include "proto/holdfast/v1/work.pb.h"
 #include "queue/command.h"
 #include "queue/outcome.h"
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 
 namespace holdfast {
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 #include "server/frontend/grpc/message_job.h"
 #include "server/frontend/grpc/unary.h"
 #include "server/frontend/grpc/validation.h"

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "queue/command.h"
+#include "server/answer/failure.h"
 #include "server/engine/engine.h"
-#include "server/frontend/grpc/failure.h"
 
 namespace holdfast {
 

@@ -22,7 +22,7 @@
 #include "queue/command.h"
 #include "queue/job.h"
 #include "queue/queue_options.h"
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 
 namespace holdfast {
 

@@ -31,9 +31,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "proto/holdfast/v1/work.pb.h"
+#include "server/answer/failure.h"
 #include "server/engine/engine.h"
 #include "server/frontend/grpc/call_registry.h"
-#include "server/frontend/grpc/failure.h"
 #include "server/frontend/grpc/message_settle.h"
 #include "server/frontend/grpc/service.h"
 

@@ -15,9 +15,6 @@
 
 namespace holdfast::testing {
 
-// Where Debian has it (package libfaketime).
-inline constexpr char kClockLibrary[] = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-
 struct ChaosOptions {
   std::string binary;     // `holdfast`
   std::string preload;    // libpowercut.so

@@ -1,4 +1,4 @@
-#include "server/frontend/grpc/failure.h"
+#include "server/answer/failure.h"
 
 #include <optional>
 #include <string>

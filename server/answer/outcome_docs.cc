@@ -1,11 +1,11 @@
-#include "server/frontend/outcome_docs.h"
+#include "server/answer/outcome_docs.h"
 
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/frontend/outcome_table.h"
+#include "server/answer/outcome_table.h"
 
 namespace holdfast {
 

@@ -1,4 +1,4 @@
-#include "server/frontend/outcome_table.h"
+#include "server/answer/outcome_table.h"
 
 #include <fstream>
 #include <map>
@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "proto/holdfast/v1/error_reason.pb.h"
-#include "server/frontend/outcome_docs.h"
+#include "server/answer/outcome_docs.h"
 
 namespace holdfast {
 namespace {
@@ -91,6 +91,8 @@ TEST(OutcomeTable, EngineStatusesHaveTheirTroubles) {
   EXPECT_EQ(TroubleOf(absl::DataLossError("x")), Trouble::kDataDamaged);
   EXPECT_EQ(TroubleOf(absl::InternalError("x")), Trouble::kInternal);
   EXPECT_EQ(TroubleOf(absl::AlreadyExistsError("x")), Trouble::kInternal);
+  EXPECT_EQ(TroubleOf(absl::FailedPreconditionError("x")), Trouble::kRefused);
+  EXPECT_EQ(TroubleOf(absl::AbortedError("x")), Trouble::kChanged);
 }
 
 TEST(OutcomeTable, DocsHaveTheCurrentTable) {
@@ -100,7 +102,7 @@ TEST(OutcomeTable, DocsHaveTheCurrentTable) {
   const auto updated = WithCurrentOutcomeTable(text.str());
   ASSERT_TRUE(updated.ok()) << updated.status();
   EXPECT_EQ(*updated, text.str())
-      << "bring it up to date: bazel run //server/frontend:outcome_table_print -- "
+      << "bring it up to date: bazel run //server/answer:outcome_table_print -- "
          "$PWD/docs/api.md";
 }
 

@@ -1,13 +1,13 @@
 // What every outcome of a command and every trouble of a node is called on each protocol: one
-// table for all frontends, printed into docs/api.md.
+// table for all who answer clients, printed into docs/api.md.
 //
 // Two families of rows: outcomes (the command was committed and applied, and this came of it) and
-// troubles (it was refused by a frontend or a node, or nobody knows).
+// troubles (it was refused by a frontend, a node or the cluster, or nobody knows).
 //
 // Thread-safety: functions without state; the table is constant.
 
-#ifndef HOLDFAST_SERVER_FRONTEND_OUTCOME_TABLE_H_
-#define HOLDFAST_SERVER_FRONTEND_OUTCOME_TABLE_H_
+#ifndef HOLDFAST_SERVER_ANSWER_OUTCOME_TABLE_H_
+#define HOLDFAST_SERVER_ANSWER_OUTCOME_TABLE_H_
 
 #include <cstdint>
 #include <string>
@@ -30,8 +30,10 @@ enum class Trouble : uint8_t {
   kInternal = 6,   // a defect
   kCancelled = 7,  // by the caller
   kDeadlineExceeded = 8,
+  kRefused = 9,   // it does not fit what is there: a change of the cluster's members
+  kChanged = 10,  // others changed the same meanwhile
 };
-inline constexpr int kTroubles = 9;
+inline constexpr int kTroubles = 11;
 
 // How one outcome or trouble is told.
 struct Answer {
@@ -53,7 +55,7 @@ struct Answer {
 const Answer& AnswerFor(OutcomeCode code);
 const Answer& AnswerFor(Trouble trouble);
 
-// Which trouble an engine's status is. REQUIRES: !status.ok().
+// Which trouble a status of the engine or the cluster is. REQUIRES: !status.ok().
 Trouble TroubleOf(const absl::Status& status);
 
 // All rows, in the order of the documentation.
@@ -65,4 +67,4 @@ std::string OutcomeTableMarkdown();
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_SERVER_FRONTEND_OUTCOME_TABLE_H_
+#endif  // HOLDFAST_SERVER_ANSWER_OUTCOME_TABLE_H_

@@ -1,4 +1,4 @@
-#include "server/frontend/outcome_table.h"
+#include "server/answer/outcome_table.h"
 
 #include <cerrno>
 #include <cstring>
@@ -73,6 +73,11 @@ constexpr Answer kTroubleRows[] = {
     {Code::kInternal, "INTERNAL_ERROR", "INTERNAL_ERROR", 500, "A defect of Holdfast."},
     {Code::kCancelled, "CALL_CANCELLED", "-", 500, "The caller cancelled the call."},
     {Code::kDeadlineExceeded, "CALL_DEADLINE_EXCEEDED", "-", 500, "The call's deadline passed."},
+    {Code::kFailedPrecondition, "CLUSTER_CHANGE_REFUSED", "-", 409,
+     "The cluster would lose its majority, or is not as the change takes it to be; nothing was "
+     "done."},
+    {Code::kAborted, "CLUSTER_CHANGED", "INTERNAL_ERROR", 500,
+     "The members of the cluster were changed meanwhile; nothing was done."},
 };
 static_assert(std::size(kTroubleRows) == kTroubles);
 
@@ -138,6 +143,10 @@ Trouble TroubleOf(const absl::Status& status) {
       return Trouble::kCancelled;
     case Code::kDeadlineExceeded:
       return Trouble::kDeadlineExceeded;
+    case Code::kFailedPrecondition:
+      return Trouble::kRefused;
+    case Code::kAborted:
+      return Trouble::kChanged;
     default:
       return Trouble::kInternal;
   }

@@ -1,9 +1,10 @@
-// Why a call, a message or one item of it was not done, and how gRPC clients are told.
+// Why a call, a message or one item of it was not done, and how gRPC clients are told: the one
+// place where their google.rpc.Status with its details is made.
 //
 // Thread-safety: thread-compatible values.
 
-#ifndef HOLDFAST_SERVER_FRONTEND_GRPC_FAILURE_H_
-#define HOLDFAST_SERVER_FRONTEND_GRPC_FAILURE_H_
+#ifndef HOLDFAST_SERVER_ANSWER_FAILURE_H_
+#define HOLDFAST_SERVER_ANSWER_FAILURE_H_
 
 #include <grpcpp/support/status.h>
 
@@ -15,8 +16,8 @@
 #include "absl/time/time.h"
 #include "proto/google/rpc/status.pb.h"
 #include "queue/outcome.h"
+#include "server/answer/outcome_table.h"
 #include "server/engine/engine.h"
-#include "server/frontend/outcome_table.h"
 
 namespace holdfast {
 
@@ -58,4 +59,4 @@ std::optional<Failure> WholeFailure(const ExecuteResult& result, size_t items);
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_SERVER_FRONTEND_GRPC_FAILURE_H_
+#endif  // HOLDFAST_SERVER_ANSWER_FAILURE_H_

@@ -2,8 +2,8 @@
 //
 // Thread-safety: functions without state.
 
-#ifndef HOLDFAST_SERVER_FRONTEND_OUTCOME_DOCS_H_
-#define HOLDFAST_SERVER_FRONTEND_OUTCOME_DOCS_H_
+#ifndef HOLDFAST_SERVER_ANSWER_OUTCOME_DOCS_H_
+#define HOLDFAST_SERVER_ANSWER_OUTCOME_DOCS_H_
 
 #include <string>
 #include <string_view>
@@ -20,4 +20,4 @@ absl::StatusOr<std::string> WithCurrentOutcomeTable(std::string_view text);
 
 }  // namespace holdfast
 
-#endif  // HOLDFAST_SERVER_FRONTEND_OUTCOME_DOCS_H_
+#endif  // HOLDFAST_SERVER_ANSWER_OUTCOME_DOCS_H_

@@ -5,7 +5,7 @@
 #include <sstream>
 #include <string>
 
-#include "server/frontend/outcome_docs.h"
+#include "server/answer/outcome_docs.h"
 
 int main(int argc, char** argv) {
   if (argc != 2) {
