@@ -204,6 +204,7 @@ struct CloseHolderCommand {
 inline constexpr size_t kClosedHoldersMax = 4096;
 
 // Closes every holder of the node's incarnations up to and including `incarnation`.
+// REQUIRES: incarnation < kNeverLost, else kInvalidArgument.
 struct NodeLostCommand {
   NodeId node;
   uint64_t incarnation = 0;

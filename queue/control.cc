@@ -109,7 +109,9 @@ Outcome Machine::Impl::Do(const CloseHolderCommand& command) {
 }
 
 Outcome Machine::Impl::Do(const NodeLostCommand& command) {
-  if (command.node == NodeId()) return Refused(OutcomeCode::kInvalidArgument);
+  if (command.node == NodeId() || command.incarnation >= kNeverLost) {
+    return Refused(OutcomeCode::kInvalidArgument);
+  }
   holders_.LoseNode(command.node, command.incarnation);
   return Outcome();
 }

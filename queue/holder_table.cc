@@ -1,5 +1,8 @@
 #include "queue/holder_table.h"
 
+#include <iterator>
+#include <limits>
+
 #include "base/check.h"
 #include "queue/command.h"
 #include "queue/state_hash.h"
@@ -124,6 +127,21 @@ std::vector<Holder> HolderTable::ToCollect(size_t limit) const {
     }
   }
   return holders;
+}
+
+std::vector<NodeRun> HolderTable::OpenRuns() const {
+  constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
+  std::vector<NodeRun> runs;
+  for (auto it = rows_.begin(); it != rows_.end();) {
+    const NodeId node = it->first.node;
+    it = rows_.lower_bound(Holder{node, kNeverLost, 0});
+    if (it != rows_.begin()) {
+      const Holder& newest = std::prev(it)->first;
+      if (newest.node == node && !IsLost(newest)) runs.push_back({node, newest.incarnation});
+    }
+    it = rows_.upper_bound(Holder{node, kLast, kLast});
+  }
+  return runs;
 }
 
 bool HolderTable::FirstToCollect(Holder* holder) const {

@@ -47,6 +47,8 @@ class HolderTable {
   void Drop(const Holder& holder);
   // True if its node's run is lost, so that no row is needed to know it as closed.
   bool IsLost(const Holder& holder) const;
+  // Of each node with rows of runs that may be lost and are not: the newest of these. Ascending.
+  std::vector<NodeRun> OpenRuns() const;
 
   void Restore(const Holder& holder, const HolderRow& row);
   void Restore(NodeId node, const NodeFloorRow& row);

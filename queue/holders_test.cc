@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "queue/testing/machine_driver.h"
@@ -70,6 +71,35 @@ TEST_F(ClosedHolders, AreNotForgottenWhileTheirJobsAreNotCollected) {
   Close(kClosedHoldersMax + 11, 1);
   EXPECT_EQ(Rows(), kClosedHoldersMax);
   EXPECT_EQ(Reserve(NumberedHolder(1)), OutcomeCode::kOk);
+}
+
+TEST_F(ClosedHolders, TellTheNewestRunOfEachNodeUntilItIsLost) {
+  for (int i = 0; i < 3; ++i) Enqueue();
+  EXPECT_TRUE(driver_.machine().OpenRuns().empty());
+  EXPECT_EQ(Reserve({NodeId(1), 7, 1}), OutcomeCode::kOk);
+  EXPECT_EQ(Reserve({NodeId(1), 9, 1}), OutcomeCode::kOk);
+  EXPECT_EQ(Reserve({NodeId(4), 2, 1}), OutcomeCode::kOk);
+  EXPECT_EQ(driver_.machine().OpenRuns(), (std::vector<NodeRun>{{NodeId(1), 9}, {NodeId(4), 2}}));
+  Apply(NodeLostCommand{.node = NodeId(1), .incarnation = 9});
+  EXPECT_EQ(driver_.machine().LostIncarnation(NodeId(1)), 9u);
+  EXPECT_EQ(driver_.machine().LostIncarnation(NodeId(4)), 0u);
+  EXPECT_EQ(driver_.machine().OpenRuns(), (std::vector<NodeRun>{{NodeId(4), 2}}));
+}
+
+TEST_F(ClosedHolders, AreNotThoseWhoseLeasesOutliveTheirNode) {
+  for (int i = 0; i < 2; ++i) Enqueue();
+  const Holder outlives = {NodeId(1), kNeverLost + 7, 1};
+  EXPECT_EQ(Reserve(outlives), OutcomeCode::kOk);
+  EXPECT_TRUE(driver_.machine().OpenRuns().empty());
+  EXPECT_EQ(Reserve({NodeId(1), 7, 1}), OutcomeCode::kOk);
+  EXPECT_EQ(driver_.machine().OpenRuns(), (std::vector<NodeRun>{{NodeId(1), 7}}));
+  EXPECT_EQ(Apply(NodeLostCommand{.node = NodeId(1), .incarnation = kNeverLost}).code,
+            OutcomeCode::kInvalidArgument);
+  Apply(NodeLostCommand{.node = NodeId(1), .incarnation = kNeverLost - 1});
+  const Outcome settled =
+      Apply(DeleteCommand{.leases = {{JobId(1), LeaseToken(1)}, {JobId(2), LeaseToken(1)}}});
+  EXPECT_EQ(settled.items[0].code, OutcomeCode::kOk);
+  EXPECT_EQ(settled.items[1].code, OutcomeCode::kLeaseInvalid);
 }
 
 TEST_F(ClosedHolders, OfALostRunLeaveNothingBehind) {

@@ -31,11 +31,19 @@ enum class BuriedReason : uint8_t {
 // Never reused. node 0: no holder (a unary reserve; the lease ends by settling or expiry only).
 struct Holder {
   NodeId node;
-  uint64_t incarnation = 0;  // rises with each start of the node
+  uint64_t incarnation = 0;  // rises with each start of the node, and when it was judged lost
   uint64_t n = 0;            // rises with each holder of an incarnation
 
   bool none() const { return node == NodeId(); }
   auto operator<=>(const Holder&) const = default;
+};
+// Incarnations from this one on are never lost: for holders whose leases outlive their node.
+inline constexpr uint64_t kNeverLost = uint64_t{1} << 62;
+// A node, and which incarnation of it.
+struct NodeRun {
+  NodeId node;
+  uint64_t incarnation = 0;
+  auto operator<=>(const NodeRun&) const = default;
 };
 
 // Plain data, trivially copyable; its stored form is server/codec/row_codec.h.

@@ -282,6 +282,8 @@ const Job* Machine::Front(const SetRef& set, bool* cold) const { return impl_->F
 LogTime Machine::now() const { return impl_->now(); }
 const Settings& Machine::settings() const { return impl_->settings(); }
 const ClusterRecordRow& Machine::cluster_record() const { return impl_->cluster_record(); }
+std::vector<NodeRun> Machine::OpenRuns() const { return impl_->OpenRuns(); }
+uint64_t Machine::LostIncarnation(NodeId node) const { return impl_->LostIncarnation(node); }
 Machine::Totals Machine::totals() const { return impl_->totals(); }
 uint64_t Machine::StateHash() const { return impl_->StateHash(); }
 void Machine::CheckInvariants() const { impl_->CheckInvariants(); }

@@ -165,6 +165,11 @@ class Machine {
   LogTime now() const;  // of the last Apply
   const Settings& settings() const;
   const ClusterRecordRow& cluster_record() const;
+  // Of each node that has holders here, of runs that may be lost and are not: the newest run.
+  // Ascending.
+  std::vector<NodeRun> OpenRuns() const;
+  // Holders of this and earlier incarnations of the node are closed; 0: none.
+  uint64_t LostIncarnation(NodeId node) const;
 
   struct Totals {
     uint64_t jobs_by_state[kJobStates] = {};

@@ -65,6 +65,8 @@ class Machine::Impl {
   LogTime now() const { return globals_.now; }
   const Settings& settings() const { return globals_.settings; }
   const ClusterRecordRow& cluster_record() const { return cluster_record_; }
+  std::vector<NodeRun> OpenRuns() const { return holders_.OpenRuns(); }
+  uint64_t LostIncarnation(NodeId node) const { return holders_.FindFloor(node).lost_incarnation; }
   Totals totals() const;
   uint64_t StateHash() const;
   void CheckInvariants() const;

@@ -426,8 +426,8 @@ void WatchReadiness(Node* node) {
 
 void LogStarted(const ServeConfig& config, const Node& node) {
   const Identity& identity = node.data->identity();
-  spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, start {}", kVersion,
-               node.grpc->address(), identity.node.value(), identity.cluster.shards,
+  spdlog::info("holdfast {} serves gRPC on {}: node {}, {} shards, data in {}, incarnation {}",
+               kVersion, node.grpc->address(), identity.node.value(), identity.cluster.shards,
                config.data_dir, identity.incarnation);
   if (node.beanstalk != nullptr) {
     spdlog::info("serves the beanstalkd protocol on {}", node.beanstalk->address());

@@ -641,6 +641,7 @@ Outcome Oracle::Do(const CloseHolderCommand& command) {
 }
 
 Outcome Oracle::Do(const NodeLostCommand& command) {
+  if (command.incarnation >= kNeverLost) return Just(OutcomeCode::kInvalidArgument);
   uint64_t& lost = lost_incarnations_[command.node];
   lost = std::max(lost, command.incarnation);
   std::erase_if(closed_holders_, [&command](const Holder& holder) {

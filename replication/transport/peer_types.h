@@ -22,7 +22,7 @@ struct PeerIdentity {
   NodeId node;
   ReplicaId replica;  // the disk id
   uint32_t shards = 0;
-  uint64_t incarnation = 0;  // starts of the node on this disk, this one included; > 0
+  uint64_t incarnation = 0;  // rises with each start of the node on this disk; > 0
   std::string address;       // HOST:PORT as the other nodes have it
 };
 

@@ -60,7 +60,7 @@ PeerLoop::Parts ClusterNode::LoopParts(size_t index) {
     const ShardId shard(i);
     if (engine_->LoopIndexOf(shard) != index) continue;
     parts.shards[shard] = {.group = engine_->group(shard),
-                           .machine = engine_->shard(shard),
+                           .shard = engine_->shard(shard),
                            .reader = engine_->ReaderOf(shard),
                            .forwards = engine_->forward_server(shard)};
   }

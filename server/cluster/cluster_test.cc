@@ -1,6 +1,7 @@
 // Whole nodes as a cluster in one process: they elect, replicate, bring up those that were away,
 // and spread and hand over leadership.
 
+#include <atomic>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -136,6 +137,67 @@ TEST(Cluster, NodeThatIsToStopHandsOverWhatItLeads) {
   EXPECT_TRUE(cluster.cluster(most).LeaveLeadership(absl::Now() + absl::Seconds(20)));
   ASSERT_TRUE(cluster.AwaitLeaders());
   EXPECT_EQ(cluster.ShardsLedBy(most), 0u);
+}
+
+// --- Holders of nodes that are lost.
+
+ReserveRequest As(const Holder& holder, absl::Duration wait) {
+  ReserveRequest request;
+  request.queues = {Queue(0)};
+  request.wait = wait;
+  request.holder = holder;
+  request.lease = LogDuration::Seconds(3600);
+  return request;
+}
+
+uint64_t ReadyAt(TestCluster& cluster, NodeId node) {
+  const QueryResult result = cluster.AskAt(node, QueueQuery{Queue(0)});
+  return result.queues.empty() ? 0 : result.queues[0].counts[static_cast<int>(JobState::kReady)];
+}
+
+TEST(Cluster, WhatALostNodeHeldIsGivenToOthers) {
+  TestCluster::Options options = {.shards = 2};
+  options.cluster.loop.balance_every_micros = 50'000;
+  options.cluster.loop.lost_after_micros = 500'000;
+  TestCluster cluster(options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  ASSERT_TRUE(cluster.Enqueue(Queue(0), "x").ok());
+  const Holder holder = cluster.engine(NodeId(3)).router()->OpenHolder(
+      LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
+  const ExecuteResult held = cluster.ReserveAt(NodeId(3), As(holder, absl::Seconds(20)));
+  ASSERT_EQ(held.outcome.grants.size(), 1u) << held.status;
+  EXPECT_EQ(ReadyAt(cluster, NodeId(1)), 0u);
+  cluster.Crash(NodeId(3));
+  EXPECT_TRUE(cluster.Await([&] { return ReadyAt(cluster, NodeId(1)) == 1; }));
+}
+
+TEST(Cluster, ANodeThatWasJudgedLostAndLivesGoesOnAsAnotherRun) {
+  TestCluster cluster({.shards = 2});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  const ShardId shard = cluster.ShardOf(Queue(0));
+  const NodeId leader = cluster.LeaderOf(shard);
+  const NodeId other = leader == NodeId(1) ? NodeId(2) : NodeId(1);
+  std::atomic<int> ended{0};
+  const Holder holder = cluster.engine(other).router()->OpenHolder(
+      LeasesAtClose::kRelease, [&](const Machine::EndedLease&) { ++ended; });
+  ASSERT_TRUE(cluster.Enqueue(Queue(0), "x").ok());
+  const ExecuteResult held = cluster.ReserveAt(other, As(holder, absl::Seconds(20)));
+  ASSERT_EQ(held.outcome.grants.size(), 1u) << held.status;
+  NodeEngine& engine = cluster.engine(leader);
+  engine.loop(engine.LoopIndexOf(shard))->Post([&engine, shard, other] {
+    engine.shard(shard)->LoseNodes([other](NodeId node) { return node == other; });
+  });
+  EXPECT_TRUE(cluster.Await([&] { return ended.load() == 1; }));
+  const ExecuteResult again = cluster.ReserveAt(other, As(holder, absl::Seconds(20)));
+  ASSERT_EQ(again.outcome.grants.size(), 1u) << again.status;
+  EXPECT_EQ(again.outcome.grants[0].job.id, held.outcome.grants[0].job.id);
+  EXPECT_GT(again.outcome.grants[0].job.token, held.outcome.grants[0].job.token);
+  EXPECT_EQ(cluster.DeleteAt(other, held.outcome.grants[0]).outcome.items[0].code,
+            OutcomeCode::kLeaseInvalid);
+  EXPECT_EQ(cluster.DeleteAt(other, again.outcome.grants[0]).outcome.items[0].code,
+            OutcomeCode::kOk);
 }
 
 // With nobody to take over it does not wait.

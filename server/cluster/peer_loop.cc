@@ -23,6 +23,7 @@ PeerLoop::PeerLoop(const Options& options, Parts parts)
     : options_(options),
       parts_(std::move(parts)),
       members_(std::make_shared<const MembersView>()),
+      silence_(2 * options.balance_every_micros),
       sender_(options.send, SenderParts()),
       receiver_(options.receive, ReceiverParts()) {}
 
@@ -42,7 +43,7 @@ SnapshotReceiver::Parts PeerLoop::ReceiverParts() {
           .reader = [this](ShardId shard) { return parts_.shards.at(shard).reader; },
           .stage =
               [this](ShardId shard, const raft::SnapshotDescriptor& snapshot) {
-                return parts_.shards.at(shard).machine->Stage(snapshot);
+                return parts_.shards.at(shard).shard->Stage(snapshot);
               },
           .received =
               [this](ShardId shard, PeerMessage message, std::shared_ptr<StagedState> staged) {
@@ -99,6 +100,7 @@ bool PeerLoop::IsSender(NodeId from, const raft::Message& message) const {
 }
 
 void PeerLoop::OnMessages(NodeId from, std::vector<PeerEnvelope> messages) {
+  silence_.Heard(from);
   for (PeerEnvelope& envelope : messages) {
     if (!IsSender(from, envelope.message)) continue;
     parts_.shards.at(envelope.shard)
@@ -162,11 +164,14 @@ void PeerLoop::Balance() {
   if (!balancing_) return;
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
+  silence_.Tick(now);
   for (const auto& [shard, parts] : parts_.shards) {
     if (!parts.group->leading()) {
       leads_since_.erase(shard);
+      listens_since_.erase(shard);
       continue;
     }
+    JudgeNodes(shard, *parts.shard);
     const std::optional<raft::Status> status = parts.group->GetStatus();
     if (!status.has_value()) continue;
     if (!ReconcileShard(shard, *parts.group, *status, now)) {
@@ -174,6 +179,13 @@ void PeerLoop::Balance() {
     }
   }
   ForgetThoseWhoLeft(now);
+}
+
+// Also nodes that are no members any more, or were none when this node became one.
+void PeerLoop::JudgeNodes(ShardId shard, Shard& machine) {
+  const int64_t since = listens_since_.try_emplace(shard, silence_.now()).first->second;
+  machine.LoseNodes(
+      [&](NodeId node) { return silence_.Of(node, since) >= options_.lost_after_micros; });
 }
 
 bool PeerLoop::ReconcileShard(ShardId shard, Group& group, const raft::Status& status,

@@ -8,8 +8,8 @@
 //                 ──OnPeerChange──▶ Group::ReportBroken
 //
 // Also, now and then, at the shards that this node leads: brings the group to what the table of
-// members says (reconciler.h), and spreads the leaders: hands over to the node whose turn the shard
-// is.
+// members says (reconciler.h); spreads the leaders: hands over to the node whose turn the shard is;
+// judges a node lost of which nothing was heard for long, so that what it holds is given to others.
 //
 // Bounds: the outbox holds what the groups said in one turn. Thread-safety: loop-bound, except for
 // the constructor. Ownership: what Parts points to outlives it.
@@ -32,9 +32,11 @@
 #include "server/cluster/leader_balancer.h"
 #include "server/cluster/membership.h"
 #include "server/cluster/replicas_in_use.h"
+#include "server/cluster/silence.h"
 #include "server/cluster/snapshot_receiver.h"
 #include "server/cluster/snapshot_sender.h"
 #include "server/engine/forward/forward_server.h"
+#include "server/engine/shard.h"
 
 namespace holdfast {
 
@@ -69,10 +71,12 @@ class PeerLoop final : public PeerHandler {
     // for so long. Every 0: never.
     int64_t balance_every_micros = 250'000;
     int64_t balance_after_micros = 5'000'000;
+    // A node of which this loop has heard nothing for so long, while it ran and led, is lost.
+    int64_t lost_after_micros = 10'000'000;
   };
   struct ShardParts {
     Group* group = nullptr;
-    StateMachine* machine = nullptr;
+    Shard* shard = nullptr;
     Executor* reader = nullptr;
     ForwardServer* forwards = nullptr;  // takes what other nodes pass on
   };
@@ -119,6 +123,7 @@ class PeerLoop final : public PeerHandler {
   void Flush();
   void Balance();
   // Of shards that this node leads.
+  void JudgeNodes(ShardId shard, Shard& machine);
   void BalanceShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
   // True if there was something to do.
   bool ReconcileShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
@@ -135,7 +140,9 @@ class PeerLoop final : public PeerHandler {
   bool balancing_ = false;
   std::map<NodeId, int64_t> up_since_;      // nodes that are connected
   std::map<ShardId, int64_t> leads_since_;  // shards that this node was seen to lead
-  std::map<ShardId, int64_t> changed_at_;   // groups that were changed
+  Silence silence_;
+  std::map<ShardId, int64_t> listens_since_;  // leads_since_, as silence_ counts
+  std::map<ShardId, int64_t> changed_at_;     // groups that were changed
   int64_t forgot_at_ = 0;
   SnapshotSender sender_;
   SnapshotReceiver receiver_;

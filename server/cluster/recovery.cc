@@ -120,13 +120,14 @@ class FirstError {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-// That it has no other voters goes into each shard's log, and so into its state.
+// That it has no other voters goes into each shard's log, and so into its state; and that what the
+// others' connections held is nobody's.
 absl::Status LogConfigurations(NodeEngine* engine) {
   const NodeEngine::Options& options = engine->options();
   raft::ConfigChange change;
   change.steps.push_back({.kind = raft::ConfigStep::Kind::kAddVoter,
                           .replica = ReplicaOf(options.node, options.disk)});
-  // A command that changes nothing and is applied after it.
+  // A command that changes nothing, and is applied after all the others.
   const std::string after =
       EncodeCommand({.request = {}, .body = NodeLostCommand{options.node, 0}});
   FirstError error;
@@ -140,6 +141,8 @@ absl::Status LogConfigurations(NodeEngine* engine) {
         left.DecrementCount();
         return;
       }
+      // They are gone, and so are their connections.
+      engine->shard(shard)->LoseNodes([](NodeId) { return true; });
       Submission submission;
       submission.command = after;
       submission.done = [&](const ExecuteResult& result) {

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "replication/node/group.h"
 #include "server/cluster/members_codec.h"
+#include "server/codec/entry_codec.h"
 #include "server/codec/payload_codec.h"
 #include "storage/faulty/faulty_state_store.h"
 #include "storage/memory_log/memory_log_store.h"
@@ -114,6 +115,20 @@ class RecoveryTest : public ::testing::Test {
       }
     }
   }
+  uint64_t CommandsInLog() const {
+    uint64_t commands = 0;
+    for (uint32_t i = 0; i < kShards; ++i) {
+      const ShardLog held = log_.Describe(ShardId(i));
+      std::vector<StoredEntry> entries;
+      EXPECT_TRUE(
+          log_.ReadEntries(ShardId(i), held.first, Next(held.last), UINT64_MAX, &entries).ok());
+      for (const StoredEntry& entry : entries) {
+        if (entry.type != static_cast<uint8_t>(raft::EntryType::kCommands)) continue;
+        commands += EntryReader::Open(entry.payload)->count();
+      }
+    }
+    return commands;
+  }
   std::vector<CopyPosition> Told() {
     auto positions = Positions(kShards, log_, *state_);
     EXPECT_TRUE(positions.ok()) << positions.status();
@@ -173,6 +188,8 @@ TEST_F(RecoveryTest, ItGoesOnAloneWithAllThatItsLogHas) {
   EnqueueSome(24);
   TakeInTheLostNode();
   for (int i = 0; i < 12; ++i) Enqueue(i, [](const ExecuteResult&) {});
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (CommandsInLog() < jobs_ + 12) ASSERT_LT(absl::Now(), deadline);
   Stop(Flusher::LastFlush::kSkip);
   jobs_ += 12;  // though nobody was told so
 

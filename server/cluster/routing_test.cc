@@ -135,8 +135,8 @@ TEST_F(RoutingTest, JobsHeldThroughANodeComeBackWhenItStartsAgain) {
     ASSERT_TRUE(cluster_.EnqueueAt(kNodes[0], Queue(i), Queue(i)).status.ok());
     ReserveRequest request;
     request.queues = {Queue(i)};
-    request.holder =
-        cluster_.engine(kNodes[2]).router()->OpenHolder([](const Machine::EndedLease&) {});
+    request.holder = cluster_.engine(kNodes[2]).router()->OpenHolder(
+        LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
     const ExecuteResult got = cluster_.ReserveAt(kNodes[2], std::move(request));
     ASSERT_EQ(got.outcome.grants.size(), 1u) << got.status;
   }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
@@ -311,6 +314,10 @@ absl::Status DataDir::SetCluster(InitialCluster cluster) {
   CHECK(!cluster.cluster_id.empty());
   Identity identity = identity_;
   identity.cluster = std::move(cluster);
+  if (identity.cluster.Find(identity.node) == nullptr) {
+    const auto now = static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixSeconds(absl::Now()), 0));
+    identity.incarnation = std::max(identity.incarnation, now);
+  }
   return Replace(std::move(identity));
 }
 

@@ -49,9 +49,11 @@ absl::StatusOr<InitialCluster> MakeCluster(uint32_t shards, std::vector<InitialM
 // What a directory's first start fixed, and how often it was started.
 struct Identity {
   NodeId node;
-  DiskId disk;               // drawn at first start
-  InitialCluster cluster;    // without an id and members until SetCluster
-  uint64_t incarnation = 0;  // starts so far, this one included
+  DiskId disk;             // drawn at first start
+  InitialCluster cluster;  // without an id and members until SetCluster
+  // Another one at each start: counted from 1, or, of a disk that came to a running cluster, from
+  // the time then (Unix seconds), so that no disk that the node had before was at it.
+  uint64_t incarnation = 0;
   // A recovery of the cluster was begun and has not ended: the cluster that it makes.
   std::optional<InitialCluster> recovery;
 
@@ -82,7 +84,8 @@ class DataDir {
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
 
-  // Durably. Once. REQUIRES: !identity().has_cluster(). Errors: those of base/errno_status.h.
+  // Durably. Once. In a cluster that was not made with this disk the incarnation rises.
+  // REQUIRES: !identity().has_cluster(). Errors: those of base/errno_status.h.
   absl::Status SetCluster(InitialCluster cluster);
 
   // From here on the directory cannot be opened but for repair, until the recovery has ended.

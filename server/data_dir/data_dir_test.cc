@@ -98,6 +98,26 @@ TEST(DataDirectory, ClusterIsSetLaterAndThenStays) {
   EXPECT_EQ((*dir)->identity().cluster.Find(NodeId(3)), nullptr);
 }
 
+// The incarnations of a new disk began at 1 again, which the log had called lost.
+TEST(DataDirectory, ADiskThatJoinsIsOfAnIncarnationThatNoneBeforeItHad) {
+  const std::string path = NewPath();
+  const DataDir::Wanted wanted = {.node = NodeId(2),
+                                  .cluster = DataDir::Wanted::Cluster::kSetLater};
+  const auto others = MakeCluster(4, {{NodeId(1), DiskId(11), "h1:7400"}});
+  ASSERT_TRUE(others.ok());
+  uint64_t joined = 0;
+  {
+    const auto dir = DataDir::Open(path, wanted);
+    ASSERT_TRUE(dir.ok()) << dir.status();
+    ASSERT_TRUE((*dir)->SetCluster(*others).ok());
+    joined = (*dir)->identity().incarnation;
+    EXPECT_GT(joined, 1'700'000'000u);
+  }
+  const auto dir = DataDir::Open(path, {.node = NodeId(2)});
+  ASSERT_TRUE(dir.ok()) << dir.status();
+  EXPECT_EQ((*dir)->identity().incarnation, joined + 1);
+}
+
 TEST(DataDirectory, ARecoveryThatWasBegunMustEndBeforeItIsUsed) {
   const std::string path = NewPath();
   Identity before;

@@ -178,10 +178,12 @@ class Engine {
   // Linearizable, unless the query may be stale.
   virtual void Ask(Query query, QueryDone done) = 0;
 
-  // A holder for one connection or stream. `ended` is called, on an engine thread, for each of
-  // its leases that ends other than by a command on the lease itself (expired, deleted by id,
-  // purged); never after CloseHolder has returned. It must not call CloseHolder.
-  virtual Holder OpenHolder(LeaseEndedFn ended) = 0;
+  // A holder for one connection or stream. `leases`: what becomes of them if this node is lost;
+  // kRelease: then its jobs are ready again, and it goes on if the node does. `ended` is called, on
+  // an engine thread, for each of its leases that ends other than by a command on the lease itself
+  // (expired, deleted by id, purged); never after CloseHolder has returned. It must not call
+  // CloseHolder.
+  virtual Holder OpenHolder(LeasesAtClose leases, LeaseEndedFn ended) = 0;
   // kRelease is tried again every second, for a minute, while a bound of the node or the lack of a
   // leader is in its way.
   virtual void CloseHolder(Holder holder, LeasesAtClose leases) = 0;

@@ -4,7 +4,7 @@
 
 namespace holdfast {
 
-Holder HolderRegistry::Open(LeaseEndedFn ended) {
+Holder HolderRegistry::Open(LeasesAtClose leases, LeaseEndedFn ended) {
   auto listener = std::make_shared<Listener>();
   {
     absl::MutexLock lock(&listener->mutex);
@@ -13,7 +13,23 @@ Holder HolderRegistry::Open(LeaseEndedFn ended) {
   absl::MutexLock lock(&mutex_);
   const uint64_t n = ++last_;
   listeners_.emplace(n, std::move(listener));
-  return {.node = node_, .incarnation = incarnation_, .n = n};
+  const uint64_t incarnation =
+      leases == LeasesAtClose::kExpire ? outliving_ : incarnation_.load(std::memory_order_relaxed);
+  return {.node = node_, .incarnation = incarnation, .n = n};
+}
+
+bool HolderRegistry::Lose(uint64_t incarnation) {
+  uint64_t now = incarnation_.load(std::memory_order_relaxed);
+  while (now <= incarnation) {
+    if (incarnation_.compare_exchange_weak(now, incarnation + 1)) return true;
+  }
+  return false;
+}
+
+Holder HolderRegistry::Now(const Holder& holder) const {
+  if (!IsOfThisRun(holder) || holder.incarnation >= kNeverLost) return holder;
+  return {
+      .node = node_, .incarnation = incarnation_.load(std::memory_order_relaxed), .n = holder.n};
 }
 
 void HolderRegistry::Close(const Holder& holder) {
@@ -21,8 +37,7 @@ void HolderRegistry::Close(const Holder& holder) {
   {
     absl::MutexLock lock(&mutex_);
     const auto it = listeners_.find(holder.n);
-    const bool ours = holder.node == node_ && holder.incarnation == incarnation_;
-    if (!ours || it == listeners_.end()) return;
+    if (!IsOfThisRun(holder) || it == listeners_.end()) return;
     listener = std::move(it->second);
     listeners_.erase(it);
   }
@@ -31,7 +46,7 @@ void HolderRegistry::Close(const Holder& holder) {
 }
 
 void HolderRegistry::Notify(const Machine::EndedLease& lease) {
-  if (lease.holder.node != node_ || lease.holder.incarnation != incarnation_) return;
+  if (!IsOfThisRun(lease.holder)) return;
   std::shared_ptr<Listener> listener;
   {
     absl::MutexLock lock(&mutex_);

@@ -88,6 +88,10 @@ Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
       if (peers_ != nullptr) peers_->OnClusterRecord(record);
     };
   }
+  // Another shard may be of the same opinion later, or not: for all of them it is the same run.
+  parts.on_lost = [this] {
+    for (uint32_t i = 0; i < options_.shards; ++i) LoopOf(i)->Post([this, i] { AnnounceLoss(i); });
+  };
   parts.on_dirty = [tell_flusher] { tell_flusher([](Flusher* flusher) { flusher->Note(); }); };
   parts.flush_soon = [tell_flusher] {
     tell_flusher([](Flusher* flusher) { flusher->FlushSoon(); });
@@ -218,20 +222,20 @@ void NodeEngine::RecoverShard(uint32_t shard) {
   if (!status.ok()) return Fatal(status);
   // A node that was added hears of the others when it is listened to.
   if (options_.initial_voters.empty() && !options_.forced_alone) Started(shard);
-  if (options_.incarnation > 1 && peers_ != nullptr) AnnounceStart(shard);
+  if (options_.incarnation > 1 && peers_ != nullptr) AnnounceLoss(shard);
 }
 
-// Whoever leads each shard has to know that what this node held before it started is nobody's.
-// (Where it leads itself the shard sees to it.)
-void NodeEngine::AnnounceStart(uint32_t shard) {
+// Whoever leads each shard has to know that what this node held before it started, or was judged
+// lost, is nobody's. (At its start, where it leads itself, the shard sees to it.)
+void NodeEngine::AnnounceLoss(uint32_t shard) {
   Submission submission;
   submission.command = EncodeCommand(
       {.request = {},
-       .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
+       .body = NodeLostCommand{.node = options_.node, .incarnation = holders_.lost()}});
   submission.done = [this, shard](const ExecuteResult& result) {
     if (result.status.ok()) return;
     LoopOf(shard)->RunAt(LoopOf(shard)->MonotonicMicros() + kAnnounceAgainMicros,
-                         [this, shard] { AnnounceStart(shard); });
+                         [this, shard] { AnnounceLoss(shard); });
   };
   relays_[shard]->Submit(std::move(submission));
 }

@@ -133,7 +133,7 @@ class NodeEngine final : private Forwarder {
                Forwarder::Done done) override;
   absl::Status RecoverShards();
   void RecoverShard(uint32_t shard);
-  void AnnounceStart(uint32_t shard);
+  void AnnounceLoss(uint32_t shard);
   void Fatal(const absl::Status& status);
 
   const Options options_;

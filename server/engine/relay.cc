@@ -340,9 +340,26 @@ void Relay::Reserved(ReserveId id, ExecuteResult result) {
   const bool waits = !draining_ && waiter.request.wait > absl::ZeroDuration() &&
                      waiter.deadline_micros > parts_.executor->MonotonicMicros();
   const bool nothing = result.status.ok() && result.outcome.code == OutcomeCode::kNothingReady;
+  if (result.status.ok() && result.outcome.code == OutcomeCode::kHolderGone) {
+    // If that is since this node was judged lost, this replica knows it when it has come so far.
+    const LogIndex as_of = result.as_of;
+    return parts_.shard->AfterApplied(as_of, [this, id, result = std::move(result)]() mutable {
+      ReserveAnew(id, std::move(result));
+    });
+  }
   if (!nothing || !waits) return FinishReserve(id, std::move(result));
   // Before this replica has come as far as the leader was, it may still see jobs that are gone.
   parts_.shard->AfterApplied(result.as_of, [this, id] { WaitForOffer(id); });
+}
+
+void Relay::ReserveAnew(ReserveId id, ExecuteResult refusal) {
+  const auto it = reserves_.find(id);
+  if (it == reserves_.end()) return;
+  ReserveRequest& request = it->second->request;
+  const Holder now = parts_.shard->Now(request.holder);
+  if (stopped_ || now == request.holder) return FinishReserve(id, std::move(refusal));
+  request.holder = now;
+  OfferCame(id, ExecuteResult());
 }
 
 void Relay::WaitForOffer(ReserveId id) {

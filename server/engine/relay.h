@@ -129,6 +129,7 @@ class Relay final : public ShardClient {
   void TryReserve(ReserveId id);
   void OnLoop(ReserveId id, ExecuteResult result);
   void Reserved(ReserveId id, ExecuteResult result);
+  void ReserveAnew(ReserveId id, ExecuteResult refusal);
   void WaitForOffer(ReserveId id);
   void OfferCame(ReserveId id, ExecuteResult result);
   void GiveBack(const Outcome& outcome);

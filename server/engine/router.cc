@@ -196,7 +196,10 @@ void Router::Execute(const Command& command, ExecuteDone done) {
               },
               std::move(done));
         } else if constexpr (std::is_same_v<Body, ReserveJobCommand>) {
-          Submit(ShardOf(body.job), EncodeCommand(command), std::move(done));
+          Body now = body;
+          now.holder = holders_->Now(body.holder);
+          Submit(ShardOf(body.job), EncodeCommand({.request = request, .body = std::move(now)}),
+                 std::move(done));
         } else if constexpr (requires { body.queue; } && !std::is_same_v<Body, EnqueueCommand>) {
           Submit(ShardOfQueue(body.queue), EncodeCommand(command), std::move(done));
         } else if constexpr (std::is_same_v<Body, PutClusterRecordCommand>) {
@@ -215,6 +218,7 @@ void Router::Execute(const Command& command, ExecuteDone done) {
 ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
   if (draining_.load(std::memory_order_relaxed)) request.wait = absl::ZeroDuration();
   request.wait = std::min(request.wait, kWaitMax);
+  request.holder = holders_->Now(request.holder);
   std::sort(request.queues.begin(), request.queues.end());
   request.queues.erase(std::unique(request.queues.begin(), request.queues.end()),
                        request.queues.end());
@@ -345,7 +349,9 @@ void Router::AskAllShards(const Query& query, uint32_t limit, QueryDone done) {
   }
 }
 
-Holder Router::OpenHolder(LeaseEndedFn ended) { return holders_->Open(std::move(ended)); }
+Holder Router::OpenHolder(LeasesAtClose leases, LeaseEndedFn ended) {
+  return holders_->Open(leases, std::move(ended));
+}
 
 void Router::CloseHolder(Holder holder, LeasesAtClose leases) {
   holders_->Close(holder);
@@ -353,7 +359,8 @@ void Router::CloseHolder(Holder holder, LeasesAtClose leases) {
 }
 
 void Router::ReleaseLeases(Holder holder, int tries) {
-  Execute({.request = {}, .body = CloseHolderCommand{.holder = holder}},
+  // What it held as an earlier run is nobody's already.
+  Execute({.request = {}, .body = CloseHolderCommand{.holder = holders_->Now(holder)}},
           [this, holder, tries](const ExecuteResult& result) {
             if (result.status.ok() || tries == 1) return;
             Executor* const loop = shards_[0].loop;

@@ -39,7 +39,7 @@ class Router final : public Engine {
   ReserveId Reserve(ReserveRequest request, ExecuteDone done) override;
   void CancelReserve(ReserveId id) override;
   void Ask(Query query, QueryDone done) override;
-  Holder OpenHolder(LeaseEndedFn ended) override;
+  Holder OpenHolder(LeasesAtClose leases, LeaseEndedFn ended) override;
   void CloseHolder(Holder holder, LeasesAtClose leases) override;
   EngineInfo Info() const override;
 

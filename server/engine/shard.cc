@@ -73,6 +73,7 @@ absl::StatusOr<AppliedState> Shard::Restore() {
   AppliedRow applied = std::move(stored).value_or(AppliedRow());
   committed_ = flushed_ = frozen_ = applied.index;
   TellClusterRecord();
+  FollowOwnLoss();
   AppliedState start{.position = {applied.term, applied.index},
                      .configuration = applied.configuration,
                      .installing = applied.installing};
@@ -287,7 +288,7 @@ void Shard::OnLeaderStart(Term) {
   if (options_.incarnation > 1) {
     proposer_.SubmitInternal(
         {.request = {},
-         .body = NodeLostCommand{.node = options_.node, .incarnation = options_.incarnation - 1}});
+         .body = NodeLostCommand{.node = options_.node, .incarnation = parts_.holders->lost()}});
   }
   SchedulePump();
   if (client_ != nullptr) client_->OnLeading();
@@ -380,6 +381,7 @@ void Shard::GiveBack(Proposer::InFlight entry, const absl::Status& why) {
 void Shard::OnApplied(Applier::Applied applied) {
   AccountOverlay();
   TellClusterRecord();
+  FollowOwnLoss();
   for (const Machine::EndedLease& lease : machine_->TakeEndedLeases()) {
     parts_.holders->Notify(lease);
   }
@@ -428,6 +430,25 @@ void Shard::TellClusterRecord() {
   if (parts_.on_cluster_record) parts_.on_cluster_record(record);
 }
 
+// --- Nodes that are lost.
+
+void Shard::LoseNodes(absl::FunctionRef<bool(NodeId)> is_lost) {
+  CHECK(parts_.executor->IsCurrent());
+  if (!leading_) return;
+  for (const NodeRun& run : machine_->OpenRuns()) {
+    if (run.node == options_.node || !is_lost(run.node)) continue;
+    proposer_.SubmitInternal(
+        {.request = {}, .body = NodeLostCommand{.node = run.node, .incarnation = run.incarnation}});
+    SchedulePump();
+  }
+}
+
+// It runs, but was not heard of for so long that its holders' jobs were given to others.
+void Shard::FollowOwnLoss() {
+  if (!parts_.holders->Lose(machine_->LostIncarnation(options_.node))) return;
+  if (parts_.on_lost) parts_.on_lost();
+}
+
 // --- Answers.
 
 void Shard::Answer(Proposer::Slot slot, ExecuteResult result) {
@@ -446,6 +467,11 @@ void Shard::AnswerReserve(WaiterPtr waiter, ExecuteResult result) {
   if (outcome.code == OutcomeCode::kNothingReady && waits) {
     if (!leading_) return GiveBack(std::move(waiter), not_leading_);
     if (waiters_.size() < options_.waiters_max) return waiters_.Park(std::move(waiter));
+  }
+  const Holder now = Now(waiter->request.holder);
+  if (outcome.code == OutcomeCode::kHolderGone && now != waiter->request.holder && leading_) {
+    waiter->request.holder = now;
+    return proposer_.Try(std::move(waiter));
   }
   if (MutantIs(Mutant::kWaiterGrantedTwice) && !outcome.grants.empty()) {
     WaiterPtr other = waiters_.TakeForGrant(outcome.grants[0].queue);

@@ -25,6 +25,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "queue/machine.h"
@@ -96,6 +97,8 @@ class Shard final : public StateMachine {
     std::function<void()> flush_soon;  // somebody waits for what is not flushed yet
     // The cluster's record, at the start and when it is another one. May be empty.
     std::function<void(const ClusterRecordRow&)> on_cluster_record;
+    // This node was judged lost; the others are to be told of `holders->lost()`. May be empty.
+    std::function<void()> on_lost = nullptr;
   };
 
   Shard(const Options& options, Parts parts);
@@ -118,7 +121,14 @@ class Shard final : public StateMachine {
   // That nothing is ready, once it is certain that this replica still leads.
   void AnswerNothingReady(ExecuteDone done);
 
+  // Where the shard leads: what is held by the nodes of which `is_lost` says so is held by nobody
+  // any more, and their holders can be leased nothing. May be repeated; costs nothing where
+  // they hold nothing. Never this node.
+  void LoseNodes(absl::FunctionRef<bool(NodeId)> is_lost);
+
   // --- On every replica.
+  // As which a holder of this node reserves now; HolderRegistry::Now.
+  Holder Now(const Holder& holder) const { return parts_.holders->Now(holder); }
   // Calls the waiter's `done` with kOk and no grants when this replica knows of a job for it.
   void WaitForOffer(WaiterPtr waiter);
   void CancelReserve(ReserveId id);
@@ -217,6 +227,7 @@ class Shard final : public StateMachine {
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
   void TellClusterRecord();
+  void FollowOwnLoss();
 
   // The store has another replica's rows in the place of this shard's (shard_snapshots.cc).
   absl::Status BeginAnew();

@@ -184,7 +184,8 @@ TEST(Leadership, FullDiskIsCertainAndLeavesReservesWaiting) {
 TEST(Leadership, OfALaterIncarnationEndsTheLeasesOfTheEarlierOnes) {
   TestNode node({});
   node.Start();
-  const Holder holder = node.router().OpenHolder([](const Machine::EndedLease&) {});
+  const Holder holder =
+      node.router().OpenHolder(LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
   node.Enqueued(node.Enqueue("mail", "x"));
   ReserveRequest request;
   request.queues = {"mail"};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "server/codec/command_codec.h"
 #include "server/codec/payload_codec.h"
 #include "server/engine/testing/test_node.h"
 
@@ -54,6 +55,70 @@ TEST(Waiting, ReserveIsGrantedInTheEntryThatEnqueues) {
   ASSERT_TRUE(reserve.has_value());
   EXPECT_EQ(node.log().last(), entry);
   EXPECT_EQ(DecodePayload(reserve->payloads.at(0).bytes)->body, "hello");
+}
+
+// --- Nodes that are lost.
+
+ReserveRequest As(const Holder& holder, absl::Duration wait = absl::ZeroDuration()) {
+  ReserveRequest request;
+  request.queues = {"mail"};
+  request.max = 1;
+  request.wait = wait;
+  request.holder = holder;
+  return request;
+}
+
+TEST(LostNodes, HoldNothingAndAreLeasedNothing) {
+  TestNode node({});
+  node.Start();
+  const Holder holder = {NodeId(2), 5, 1};
+  node.Enqueued(node.Enqueue("mail", "x"));
+  ASSERT_EQ(node.Await(node.Reserve(As(holder))).outcome.grants.size(), 1u);
+  const auto lose = [&node](NodeId lost) {
+    node.OnLoop([&] { node.shard().LoseNodes([lost](NodeId other) { return other == lost; }); });
+    node.events().RunUntilIdle();
+  };
+  const LogIndex before = node.log().last();
+  lose(NodeId(3));
+  lose(NodeId(1));
+  EXPECT_EQ(node.log().last(), before) << "they hold nothing, or are this node";
+  lose(NodeId(2));
+  EXPECT_EQ(CountOf(node, "mail", JobState::kReady), 1u);
+  EXPECT_EQ(node.Await(node.Reserve(As(holder))).outcome.code, OutcomeCode::kHolderGone);
+  const LogIndex after = node.log().last();
+  lose(NodeId(2));
+  EXPECT_EQ(node.log().last(), after) << "it is known";
+  EXPECT_EQ(node.Await(node.Reserve(As({NodeId(2), 6, 1}))).outcome.grants.size(), 1u);
+}
+
+TEST(LostNodes, ThisNodesHoldersGoOnAsAnotherRun) {
+  TestNode node({});
+  node.Start();
+  int ended = 0;
+  const Holder holder = node.router().OpenHolder(LeasesAtClose::kRelease,
+                                                 [&](const Machine::EndedLease&) { ++ended; });
+  const JobId job = node.Enqueued(node.Enqueue("mail", "x"));
+  const auto first = node.Reserve(As(holder));
+  ASSERT_EQ(node.Await(first).outcome.grants.size(), 1u);
+  const auto parked = node.Reserve(As(holder, absl::Hours(1)));
+  node.events().RunUntilIdle();
+  EXPECT_FALSE(parked.has_value());
+  // What the leader has logged while this node was not heard of.
+  Submission lost;
+  lost.command =
+      EncodeCommand({.request = {}, .body = NodeLostCommand{NodeId(1), holder.incarnation}});
+  node.OnLoop([&] { node.shard().Submit(std::move(lost)); });
+  node.events().RunUntilIdle();
+  EXPECT_EQ(ended, 1) << "it is told that its lease has ended";
+  ASSERT_TRUE(parked.has_value()) << "what waits reserves as the run that it is of now";
+  EXPECT_EQ(LeaseOf(parked).job, job);
+  const auto stale = node.Execute(DeleteCommand{.leases = {LeaseOf(first)}});
+  EXPECT_EQ(node.Await(stale).outcome.items[0].code, OutcomeCode::kLeaseInvalid);
+  node.Enqueued(node.Enqueue("mail", "y"));
+  EXPECT_EQ(node.Await(node.Reserve(As(holder))).outcome.grants.size(), 1u);
+  node.router().CloseHolder(holder, LeasesAtClose::kRelease);
+  node.events().RunUntilIdle();
+  EXPECT_EQ(CountOf(node, "mail", JobState::kReady), 2u);
 }
 
 TEST(Waiting, FirstComeFirstServed) {

@@ -215,19 +215,51 @@ TEST(Admission, OneCommandIsTakenWhateverItsSize) {
 TEST(Holders, AreToldOfTheirOwnLeasesUntilTheyClose) {
   HolderRegistry registry(NodeId(1), 7);
   int told = 0;
-  const Holder holder = registry.Open([&](const Machine::EndedLease&) { ++told; });
+  const Holder holder =
+      registry.Open(LeasesAtClose::kRelease, [&](const Machine::EndedLease&) { ++told; });
   Machine::EndedLease lease{};
   lease.holder = holder;
   registry.Notify(lease);
   EXPECT_EQ(told, 1);
   Holder foreign = holder;
-  foreign.incarnation = 6;
+  foreign.incarnation = uint64_t{6} << 20;
   registry.Close(foreign);
   registry.Notify(lease);
   EXPECT_EQ(told, 2) << "an earlier incarnation's holder of the same number is another";
   registry.Close(holder);
   registry.Notify(lease);
   EXPECT_EQ(told, 2);
+}
+
+TEST(Holders, GoOnUnderAnotherIncarnationWhenTheirNodeWasJudgedLost) {
+  HolderRegistry registry(NodeId(1), 7);
+  int told = 0;
+  const Holder before =
+      registry.Open(LeasesAtClose::kRelease, [&](const Machine::EndedLease&) { ++told; });
+  EXPECT_FALSE(registry.Lose(registry.lost())) << "what was before this start";
+  EXPECT_EQ(registry.Now(before), before);
+  EXPECT_TRUE(registry.Lose(before.incarnation));
+  EXPECT_FALSE(registry.Lose(before.incarnation)) << "it is known";
+  EXPECT_EQ(registry.lost(), before.incarnation);
+  const Holder now = registry.Now(before);
+  EXPECT_EQ(now, (Holder{NodeId(1), before.incarnation + 1, before.n}));
+  EXPECT_EQ(registry.Open(LeasesAtClose::kRelease, nullptr).incarnation, now.incarnation);
+  for (const Holder& holder : {before, now}) {
+    Machine::EndedLease lease{};
+    lease.holder = holder;
+    registry.Notify(lease);
+  }
+  EXPECT_EQ(told, 2) << "of leases of both";
+  const Holder outlives = registry.Open(LeasesAtClose::kExpire, nullptr);
+  EXPECT_GE(outlives.incarnation, kNeverLost);
+  EXPECT_EQ(registry.Now(outlives), outlives);
+  EXPECT_NE(outlives.incarnation,
+            HolderRegistry(NodeId(1), 8).Open(LeasesAtClose::kExpire, nullptr).incarnation);
+  const Holder foreign = {NodeId(2), 1, 1};
+  EXPECT_EQ(registry.Now(foreign), foreign);
+  EXPECT_EQ(registry.Now(Holder()), Holder());
+  EXPECT_LT(now, HolderRegistry(NodeId(1), 8).Open(LeasesAtClose::kRelease, nullptr))
+      << "the next start is later";
 }
 
 }  // namespace

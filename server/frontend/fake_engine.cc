@@ -231,7 +231,7 @@ void FakeEngine::Ask(Query query, QueryDone done) {
   });
 }
 
-Holder FakeEngine::OpenHolder(LeaseEndedFn ended) {
+Holder FakeEngine::OpenHolder(LeasesAtClose, LeaseEndedFn ended) {
   absl::MutexLock lock(&mutex_);
   const Holder holder = {.node = NodeId(1), .incarnation = 1, .n = next_holder_++};
   holders_.emplace(holder, std::move(ended));

@@ -224,7 +224,7 @@ void JobClients::ReserveAfterClose(const std::string& queue, Slot slot) {
   if (engine == nullptr) return;
   ReserveRequest late;
   late.queues = {queue};
-  late.holder = engine->OpenHolder([](const Machine::EndedLease&) {});
+  late.holder = engine->OpenHolder(LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
   Command close;
   close.body = CloseHolderCommand{late.holder};
   engine->Execute(close, [this, late](const ExecuteResult& closed) {

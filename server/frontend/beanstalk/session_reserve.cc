@@ -141,6 +141,7 @@ void Session::BecomeWorker() {
 Holder Session::MyHolder() {
   if (holder_.none()) {
     holder_ = node_->engine->OpenHolder(
+        LeasesAtClose::kRelease,
         [weak = weak_from_this(), loop = loop_](const Machine::EndedLease& lease) {
           loop->Post([weak, job = lease.job, token = lease.token] {
             const std::shared_ptr<Session> self = weak.lock();

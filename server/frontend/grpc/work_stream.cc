@@ -105,7 +105,7 @@ Violation WorkStreamCall::Subscribe(const v1::Subscribe& message) {
   at_close_ = message.on_disconnect() == v1::ON_DISCONNECT_RELEASE ? LeasesAtClose::kRelease
                                                                    : LeasesAtClose::kExpire;
   holder_ = environment_.engine->OpenHolder(
-      [this](const Machine::EndedLease& lease) { LeaseEnded(lease); });
+      at_close_, [this](const Machine::EndedLease& lease) { LeaseEnded(lease); });
   absl::MutexLock lock(&mutex_);
   if (phase_ != Phase::kOpening) return nullptr;  // cancelled meanwhile
   phase_ = Phase::kRunning;
