@@ -36,12 +36,16 @@ class Connection {
   }
   v1::Holdfast::StubInterface* stub() { return stub_.get(); }
   v1::Admin::StubInterface* admin() { return admin_.get(); }
+  v1::Cluster::StubInterface* cluster() { return cluster_.get(); }
 
  private:
   explicit Connection(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(v1::Holdfast::NewStub(channel)), admin_(v1::Admin::NewStub(channel)) {}
+      : stub_(v1::Holdfast::NewStub(channel)),
+        admin_(v1::Admin::NewStub(channel)),
+        cluster_(v1::Cluster::NewStub(channel)) {}
   const std::unique_ptr<v1::Holdfast::Stub> stub_;
   const std::unique_ptr<v1::Admin::Stub> admin_;
+  const std::unique_ptr<v1::Cluster::Stub> cluster_;
 };
 
 }  // namespace holdfast::testing

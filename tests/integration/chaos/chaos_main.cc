@@ -28,11 +28,12 @@ int main(int argc, char** argv) {
   app.add_option("--cluster-minutes", cluster_minutes, "how long each cluster lives at most");
   app.add_option("--seed", options.seed, "of the random choices");
   app.add_option("--profile", options.kinds,
-                 "kinds of faults: kill, power, pause, partition, restart, clock, disk, bitflip; "
+                 "kinds of faults: kill, power, pause, partition, restart, members, clock, "
+                 "disk, bitflip; "
                  "default all")
       ->delimiter(',')
-      ->check(CLI::IsMember(
-          {"kill", "power", "pause", "partition", "restart", "clock", "disk", "bitflip"}));
+      ->check(CLI::IsMember({"kill", "power", "pause", "partition", "restart", "members", "clock",
+                             "disk", "bitflip"}));
   app.add_flag("--control", options.control,
                "ignore syncs and cut the power of all: losses must be found");
   app.add_option("--nodes", options.nodes, "of a cluster")->check(CLI::Range(3, 9));

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/check.h"
@@ -26,7 +27,6 @@ namespace holdfast::testing {
 namespace {
 
 constexpr absl::Duration kStopTimeout = absl::Seconds(40);
-constexpr absl::Duration kAskTimeout = absl::Seconds(2);
 constexpr absl::Duration kAskAgainAfter = absl::Milliseconds(50);
 
 void WaitALittle(absl::Duration duration) {
@@ -45,11 +45,8 @@ Cluster::Cluster(const ClusterOptions& options, std::unique_ptr<Network> network
     : options_(options), network_(std::move(network)) {
   nodes_.resize(static_cast<size_t>(options.nodes));
   for (int i = 0; i < options.nodes; ++i) {
-    Node& node = nodes_[static_cast<size_t>(i)];
-    node.directory = absl::StrCat(options.directory, "/node", i);
-    std::filesystem::create_directories(node.directory);
-    if (options.preload.empty() || i == small_node()) continue;
-    node.disk = std::make_unique<TrackedDisk>(node.directory, options.preload, options.syncs);
+    nodes_[static_cast<size_t>(i)].directory = absl::StrCat(options.directory, "/node", i);
+    NewDisk(i);
   }
 }
 
@@ -75,6 +72,26 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
 std::optional<int> Cluster::small_node() const {
   if (options_.small_disk_bytes == 0) return std::nullopt;
   return size() - 1;
+}
+
+std::string Cluster::DiskOf(const Node& node) const {
+  return absl::StrCat(node.directory, "/disk", node.disks_lost);
+}
+
+void Cluster::NewDisk(int node) {
+  Node& at = nodes_[static_cast<size_t>(node)];
+  std::filesystem::create_directories(at.directory);
+  if (options_.preload.empty() || node == small_node()) return;
+  at.disk = std::make_unique<TrackedDisk>(DiskOf(at), options_.preload, options_.syncs);
+}
+
+void Cluster::LoseDisk(int node) {
+  Node& at = nodes_[static_cast<size_t>(node)];
+  CHECK(at.process == nullptr);
+  std::filesystem::remove_all(at.disk != nullptr ? DiskOf(at) : DataDirectory(node));
+  ++at.disks_lost;
+  NewDisk(node);
+  retired_.erase(node);
 }
 
 absl::Status Cluster::MountSmallDisk() {
@@ -144,13 +161,34 @@ absl::Status Cluster::SetClock(int node, int seconds) {
   return absl::ErrnoToStatus(errno, path);
 }
 
+std::vector<std::string> Cluster::ArgumentsOf(int node) const {
+  std::vector<std::string> arguments = {"serve",
+                                        "--data-dir",
+                                        DataDirectory(node),
+                                        "--node-id",
+                                        absl::StrCat(node + 1),
+                                        "--listen",
+                                        AddressOf(node),
+                                        "--listen-beanstalk",
+                                        BeanstalkAddressOf(node),
+                                        "--shards",
+                                        absl::StrCat(options_.shards)};
+  if (nodes_[static_cast<size_t>(node)].disks_lost > 0) {
+    arguments.insert(arguments.end(), {"--join", AddressOf(All()[All()[0] == node ? 1 : 0])});
+  } else {
+    std::string initial_cluster;
+    for (int i = 0; i < size(); ++i) {
+      absl::StrAppend(&initial_cluster, i == 0 ? "" : ",", i + 1, "=", AddressOf(i));
+    }
+    arguments.insert(arguments.end(), {"--initial-cluster", initial_cluster});
+  }
+  arguments.insert(arguments.end(), options_.arguments.begin(), options_.arguments.end());
+  return arguments;
+}
+
 absl::Status Cluster::Start(int node) {
   Node& at = nodes_[static_cast<size_t>(node)];
   CHECK(at.process == nullptr);
-  std::string initial_cluster;
-  for (int i = 0; i < size(); ++i) {
-    absl::StrAppend(&initial_cluster, i == 0 ? "" : ",", i + 1, "=", AddressOf(i));
-  }
   ProcessOptions options;
   options.command = network_->Prefix(node);
   options.command.push_back("/usr/bin/env");
@@ -158,15 +196,9 @@ absl::Status Cluster::Start(int node) {
   for (const auto& [name, value] : EnvironmentOf(at)) {
     options.command.push_back(absl::StrCat(name, "=", value));
   }
-  for (const std::string& argument :
-       {options_.binary, std::string("serve"), std::string("--data-dir"), DataDirectory(node),
-        std::string("--node-id"), absl::StrCat(node + 1), std::string("--initial-cluster"),
-        initial_cluster, std::string("--shards"), absl::StrCat(options_.shards),
-        std::string("--listen-beanstalk"), BeanstalkAddressOf(node)}) {
-    options.command.push_back(argument);
-  }
-  options.command.insert(options.command.end(), options_.arguments.begin(),
-                         options_.arguments.end());
+  options.command.push_back(options_.binary);
+  const std::vector<std::string> arguments = ArgumentsOf(node);
+  options.command.insert(options.command.end(), arguments.begin(), arguments.end());
   options.log_path = absl::StrCat(options_.directory, "/log", node);
   ASSIGN_OR_RETURN(at.process, Process::Start(options));
   NoteMajority();
@@ -326,96 +358,6 @@ absl::Status Cluster::Rest(absl::Duration duration) {
     WaitALittle(std::min(kAskAgainAfter, end - absl::Now()));
   } while (absl::Now() < end);
   return absl::OkStatus();
-}
-
-absl::StatusOr<Cluster::Replicas> Cluster::AskReplicas() {
-  Replicas all;
-  for (const int node : All()) {
-    ASSIGN_OR_RETURN(const auto connection, Connection::Open(AddressOf(node), kAskTimeout));
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
-    const grpc::Status status = connection->admin()->ListReplicas(&context, {}, &all[node]);
-    if (!status.ok()) {
-      return absl::UnavailableError(
-          absl::StrCat("node ", node + 1, " says: ", status.error_message()));
-    }
-    Compare(node, all[node]);
-  }
-  return all;
-}
-
-void Cluster::Compare(int node, const v1::ListReplicasResponse& replicas) {
-  for (const v1::Replica& replica : replicas.replicas()) {
-    const auto [at, is_new] = states_.try_emplace({replica.shard(), replica.applied_index()},
-                                                  Seen{node, replica.state_hash()});
-    if (is_new) continue;
-    if (at->second.node != node) ++states_compared_;
-    if (at->second.state_hash == replica.state_hash()) continue;
-    violations_.push_back(
-        {"replicas are equal",
-         absl::StrCat("shard ", replica.shard(), " after entry ", replica.applied_index(),
-                      ": nodes ", at->second.node + 1, " and ", node + 1, " differ")});
-  }
-}
-
-absl::Status Cluster::Await(const std::string& what, absl::Duration timeout,
-                            const std::function<absl::Status(const Replicas&)>& check) {
-  const absl::Time deadline = absl::Now() + timeout;
-  absl::Status missing;
-  do {
-    RETURN_IF_ERROR(Rest(kAskAgainAfter));
-    const auto replicas = AskReplicas();
-    missing = replicas.ok() ? check(*replicas) : replicas.status();
-    if (missing.ok()) return absl::OkStatus();
-  } while (absl::Now() < deadline);
-  return absl::DeadlineExceededError(
-      absl::StrCat(what, " within ", absl::FormatDuration(timeout), ": ", missing.message()));
-}
-
-absl::Status Cluster::AwaitHealthy(absl::Duration timeout) {
-  return Await("the cluster does not heal", timeout, [this](const Replicas& all) {
-    std::vector<int> leaders(static_cast<size_t>(options_.shards), 0);
-    for (const auto& [node, replicas] : all) {
-      for (const v1::Replica& replica : replicas.replicas()) {
-        leaders[replica.shard()] += replica.leading() ? 1 : 0;
-      }
-    }
-    const auto odd = std::find_if(leaders.begin(), leaders.end(), [](int n) { return n != 1; });
-    if (odd == leaders.end()) return absl::OkStatus();
-    return absl::UnavailableError(
-        absl::StrCat("shard ", odd - leaders.begin(), " has ", *odd, " leaders"));
-  });
-}
-
-absl::Status Cluster::AwaitEqualReplicas(absl::Duration timeout) {
-  return Await("the replicas do not get to one entry", timeout, [](const Replicas& all) {
-    const auto& [first_node, first] = *all.begin();
-    for (const auto& [node, replicas] : all) {
-      for (int shard = 0; shard < replicas.replicas_size(); ++shard) {
-        const uint64_t here = replicas.replicas(shard).applied_index();
-        const uint64_t there = first.replicas(shard).applied_index();
-        if (here == there) continue;
-        return absl::UnavailableError(absl::StrCat("shard ", shard, ": node ", node + 1,
-                                                   " is at entry ", here, ", node ", first_node + 1,
-                                                   " at ", there));
-      }
-    }
-    return absl::OkStatus();
-  });
-}
-
-absl::StatusOr<int> Cluster::Leader() {
-  ASSIGN_OR_RETURN(const auto all, AskReplicas());
-  int most = 0;
-  int leader = 0;
-  for (const auto& [node, replicas] : all) {
-    int led = 0;
-    for (const v1::Replica& replica : replicas.replicas()) led += replica.leading() ? 1 : 0;
-    if (led <= most) continue;
-    most = led;
-    leader = node;
-  }
-  return leader;
 }
 
 }  // namespace holdfast::testing

@@ -1,7 +1,8 @@
 // A cluster of real `holdfast serve` processes to which anything may happen.
 //
 // Each node has a place in the network (network.h) and a disk whose power can be cut
-// (tracked_disk.h), or that is small. What the cluster does to itself is in the timeline.
+// (tracked_disk.h), or that is small. What the cluster does to itself is in the timeline. Its
+// members are changed as a user would, by `holdfast cluster`.
 
 #ifndef HOLDFAST_TESTS_INTEGRATION_CHAOS_CLUSTER_H_
 #define HOLDFAST_TESTS_INTEGRATION_CHAOS_CLUSTER_H_
@@ -93,8 +94,19 @@ class Cluster {
   void Retire(int node) { retired_.insert(node); }
   bool Retired(int node) const { return retired_.count(node) > 0; }
 
+  // `holdfast cluster COMMAND NODE ARGUMENTS`, at any other node, until it is done.
+  // DEADLINE_EXCEEDED with what it said last when that takes longer than `timeout`.
+  absl::Status ChangeMember(const std::string& command, int node,
+                            const std::vector<std::string>& arguments, absl::Duration timeout);
+  // Until the others know it as a member no more. REQUIRES: it is retired.
+  absl::Status AwaitForgotten(int node, absl::Duration timeout);
+  // Makes it lead every shard once, which only who votes there can.
+  absl::Status AwaitVotes(int node, absl::Duration timeout);
+
   // --- To nodes that are stopped.
   absl::Status Start(int node);
+  // What it starts with next is empty, and it then joins the others. It is not retired any more.
+  void LoseDisk(int node);
   // All of them; also ends pauses and cuts, and sets clocks right.
   absl::Status Heal();
 
@@ -124,7 +136,8 @@ class Cluster {
   struct Node {
     std::string directory;
     std::unique_ptr<TrackedDisk> disk;  // nullptr: none whose power can be cut
-    std::unique_ptr<Process> process;   // nullptr: it does not run
+    int disks_lost = 0;
+    std::unique_ptr<Process> process;  // nullptr: it does not run
     bool paused = false;
     int clock_seconds = 0;
   };
@@ -132,12 +145,23 @@ class Cluster {
 
   Cluster(const ClusterOptions& options, std::unique_ptr<Network> network);
   absl::Status MountSmallDisk();
+  // Where its tracked disk is.
+  std::string DiskOf(const Node& node) const;
+  // An empty disk, in place of the one before if there was one.
+  void NewDisk(int node);
+  // The addresses of all others that are not retired, with commas.
+  std::string OthersOf(int node) const;
+  std::vector<std::string> ArgumentsOf(int node) const;
+  absl::StatusOr<v1::ClusterView> AskMembers(int node);
   // What the node's process is started with.
   std::map<std::string, std::string> EnvironmentOf(const Node& node) const;
   bool HasMajority() const;
   void NoteMajority();
   // Asks all nodes that are not retired; UNAVAILABLE when one does not answer.
   absl::StatusOr<Replicas> AskReplicas();
+  // Tries until it is OK. DEADLINE_EXCEEDED: `what`, and what it said last.
+  absl::Status Retry(const std::string& what, absl::Duration timeout,
+                     const std::function<absl::Status()>& attempt);
   // Asks until `check` is content. DEADLINE_EXCEEDED: `what`, and what it said last.
   absl::Status Await(const std::string& what, absl::Duration timeout,
                      const std::function<absl::Status(const Replicas&)>& check);

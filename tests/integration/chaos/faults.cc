@@ -14,6 +14,9 @@ namespace {
 
 using Nodes = std::vector<int>;
 
+// A change of the members, until it is done.
+constexpr absl::Duration kChangeWithin = absl::Seconds(60);
+
 // How long a fault lasts.
 absl::Duration SomeTime(const Cluster& cluster, Prng* random) {
   const int64_t longest = absl::ToInt64Milliseconds(cluster.options().fault_length_max);
@@ -180,6 +183,42 @@ absl::Status DiskFullAtStart(Cluster* cluster, Prng* random) {
   return cluster->EmptyDisk();
 }
 
+// Some time later it loses its power, as often as not, and starts again.
+absl::Status MaybeLosePower(Cluster* cluster, Prng* random, int node) {
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  if (random->Chance(1, 2)) return absl::OkStatus();
+  RETURN_IF_ERROR(cluster->CutPower({node}, random));
+  return cluster->Start(node);
+}
+
+// A node's disk is lost; it comes back with an empty one, and may be interrupted while it gets what
+// the others have.
+absl::Status ReplaceDisk(Cluster* cluster, Prng* random) {
+  const int node = cluster->Some(1, random)[0];
+  cluster->Kill({node});
+  cluster->LoseDisk(node);
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  RETURN_IF_ERROR(cluster->ChangeMember("replace", node, {}, kChangeWithin));
+  RETURN_IF_ERROR(cluster->Start(node));
+  RETURN_IF_ERROR(MaybeLosePower(cluster, random, node));
+  return cluster->AwaitVotes(node, kChangeWithin);
+}
+
+// A node is taken out, goes on running for a while, and is added again with an empty disk.
+absl::Status RemoveAndAdd(Cluster* cluster, Prng* random) {
+  const int node = cluster->Some(1, random)[0];
+  cluster->Retire(node);
+  RETURN_IF_ERROR(cluster->ChangeMember("remove", node, {}, kChangeWithin));
+  RETURN_IF_ERROR(cluster->AwaitForgotten(node, kChangeWithin));
+  RETURN_IF_ERROR(cluster->Rest(SomeTime(*cluster, random)));
+  cluster->Kill({node});
+  cluster->LoseDisk(node);
+  RETURN_IF_ERROR(cluster->ChangeMember("add", node, {cluster->AddressOf(node)}, kChangeWithin));
+  RETURN_IF_ERROR(cluster->Start(node));
+  RETURN_IF_ERROR(MaybeLosePower(cluster, random, node));
+  return cluster->AwaitVotes(node, kChangeWithin);
+}
+
 // One bit of a file of any kind. Tells which.
 std::string FlipOne(const std::string& directory, const DamageTargets& targets, Prng* random) {
   if (targets.empty()) return "without files";
@@ -216,6 +255,8 @@ const std::vector<Fault>& AllFaults() {
       {"restart", "rolling restart", Needs::kNothing, RollingRestart},
       {"clock", "clock step", Needs::kClocks, StepClock},
       {"clock", "clock step, then kill one", Needs::kClocks, StepClockAndKill},
+      {"members", "wipe and replace", Needs::kNothing, ReplaceDisk},
+      {"members", "remove and add", Needs::kNothing, RemoveAndAdd},
       {"disk", "disk full", Needs::kSmallDisk, DiskFull},
       {"disk", "disk full at start", Needs::kSmallDisk, DiskFullAtStart},
   };

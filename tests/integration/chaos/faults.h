@@ -19,7 +19,7 @@ namespace holdfast::testing {
 struct Fault {
   enum class Needs { kNothing, kPreload, kNamespaces, kSmallDisk, kClocks };
 
-  std::string kind;  // kill, power, pause, partition, restart, disk, clock
+  std::string kind;  // kill, power, pause, partition, restart, disk, clock, members
   std::string name;
   Needs needs = Needs::kNothing;
   // Errors: a node ended by itself, or could not be harmed.
