@@ -143,6 +143,7 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
     node->log = std::make_unique<MemoryLogStore>();
     node->state = std::make_unique<MemoryStateStore>();
     engine->log.thread = LogWriter::Thread::kCallers;
+    engine->backing = Backing::kNothing;
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(TakeOverBinlogs(config.directory,

@@ -17,6 +17,8 @@ namespace {
 // Jobs and entries that one Expire may end or collect: bounds the work of one command.
 constexpr uint32_t kExpireMax = 1000;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+// Applied entries that the log of a shard that keeps nothing may hold.
+constexpr uint64_t kUnkeptEntriesMax = 16;
 // How long after a refused proposal the next is made though no command comes.
 constexpr int64_t kRefusedRetryMicros = 100'000;
 
@@ -58,7 +60,7 @@ Shard::Shard(const Options& options, Parts parts)
     : options_(options),
       parts_(std::move(parts)),
       machine_(std::in_place, options.machine),
-      overlay_(options.shard, options.machine.shards),
+      overlay_(options.shard, options.machine.shards, options.backing),
       proposer_(options.proposer, &waiters_) {}
 
 Shard::~Shard() = default;
@@ -410,6 +412,14 @@ void Shard::OnApplied(Applier::Applied applied) {
   applier_->Refill();
   if (leading_) SchedulePump();
   log_->Applied(applied.position.index);
+  if (options_.backing == Backing::kNothing) CutUnkeptLog();
+}
+
+void Shard::CutUnkeptLog() {
+  const LogIndex applied = applier_->applied().index;
+  if (applied.value() - flushed_.value() < kUnkeptEntriesMax) return;
+  flushed_ = applied;
+  log_->Flushed(applied);
 }
 
 void Shard::AccountOverlay() {

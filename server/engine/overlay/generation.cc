@@ -38,11 +38,17 @@ SetKey PlaceOf(const DedupRecord& record) { return {record.expires.micros(), rec
 
 }  // namespace
 
-Generation::Generation(ShardId shard, uint32_t shards) : shard_(shard), shards_(shards) {
+Generation::Generation(ShardId shard, uint32_t shards, Backing backing)
+    : shard_(shard), shards_(shards), backing_(backing) {
   CHECK_LT(shard.value(), shards);
 }
 
 void Generation::StoreRow(const Job& job, DirtyJob* dirty) {
+  if (backing_ == Backing::kNothing) {
+    static char unwritten;
+    dirty->row = &unwritten;
+    return;
+  }
   char row[kJobRowBytesMax];
   const size_t size = WriteJobRow(job, row);
   if (dirty->row != nullptr && !RowArena::SameBlock(dirty->row_size, size)) {
@@ -68,7 +74,7 @@ void Generation::JobChanged(JobId id, const JobPlaces* before, const Job* after)
   CHECK(added || (before != nullptr && dirty->row != nullptr));
   if (after != nullptr) return StoreRow(*after, dirty);
   DropPayload(dirty);
-  if (dirty->row != nullptr) arena_.Free(dirty->row, dirty->row_size);
+  if (dirty->row_size > 0) arena_.Free(dirty->row, dirty->row_size);
   dirty->row = nullptr;
   if (dirty->start == nullptr) jobs_.Erase(sequence);
 }
@@ -135,6 +141,9 @@ void Generation::QueueChanged(QueueId id, const QueueRecord* after) {
   if (record != nullptr) small_bytes_ -= sizeof(QueueRecord) + HeapBytes(record->name);
   if (after == nullptr) {
     record = nullptr;
+    if (backing_ == Backing::kStore) return;
+    small_bytes_ -= kSlotBytes<Queues::value_type>;
+    queues_.erase(slot);
     return;
   }
   if (record == nullptr) {
@@ -183,6 +192,9 @@ void Generation::RowChanged(const SmallRowKey& key, const SmallRow* after) {
   if (row.has_value()) small_bytes_ -= HeapBytes(*row);
   if (after == nullptr) {
     row.reset();
+    if (backing_ == Backing::kStore) return;
+    small_bytes_ -= kSlotBytes<Rows::value_type> + HeapBytes(slot->first);
+    rows_.erase(slot);
     return;
   }
   row = EncodeSmallRow(*after);
