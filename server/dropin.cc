@@ -42,6 +42,11 @@ namespace {
 // The first descriptor that systemd hands over: sd_listen_fds(3).
 constexpr int kFirstHandedOver = 3;
 
+// Log writes that the loop does itself, as beanstalkd's does, when the log's thread is idle: with a
+// sync only if few commands wait for it, so that the loop goes on with the others meanwhile.
+constexpr uint64_t kSyncedByLoopMax = 1 << 10;
+constexpr uint64_t kWrittenByLoopMax = 64 << 10;
+
 // A node and what it stands on, in order of construction.
 struct Node {
   std::unique_ptr<DataDir> data;  // with -b
@@ -151,6 +156,8 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
                                     return FillFromBinlog(config, data_directory, binlog);
                                   }));
   engine->log.sync_interval = config.sync_interval;
+  engine->log.callers_bytes_max =
+      config.sync_interval == absl::ZeroDuration() ? kSyncedByLoopMax : kWrittenByLoopMax;
   return OpenKept(config.directory + "/holdfast", node, engine);
 }
 
