@@ -135,15 +135,13 @@ std::optional<PayloadRef> Generation::FindPayload(JobId id) const {
 }
 
 void Generation::QueueChanged(QueueId id, const QueueRecord* after) {
+  if (backing_ == Backing::kNothing) return;
   const auto [slot, added] = queues_.try_emplace(id);
   std::unique_ptr<QueueRecord>& record = slot->second;
   if (added) small_bytes_ += kSlotBytes<Queues::value_type>;
   if (record != nullptr) small_bytes_ -= sizeof(QueueRecord) + HeapBytes(record->name);
   if (after == nullptr) {
     record = nullptr;
-    if (backing_ == Backing::kStore) return;
-    small_bytes_ -= kSlotBytes<Queues::value_type>;
-    queues_.erase(slot);
     return;
   }
   if (record == nullptr) {
@@ -156,6 +154,7 @@ void Generation::QueueChanged(QueueId id, const QueueRecord* after) {
 
 void Generation::DedupChanged(QueueId queue, std::string_view key, const DedupRecord* before,
                               const DedupRecord* after) {
+  if (backing_ == Backing::kNothing) return;
   SetDedupKey(&scratch_, queue, key);
   auto slot = dedups_.find(scratch_);
   if (slot == dedups_.end()) {
@@ -182,6 +181,7 @@ const DirtyDedup* Generation::FindDedup(QueueId queue, std::string_view key) con
 }
 
 void Generation::RowChanged(const SmallRowKey& key, const SmallRow* after) {
+  if (backing_ == Backing::kNothing) return;
   SmallRowKeyBytes(shard_, key, &scratch_);
   auto slot = rows_.find(scratch_);
   if (slot == rows_.end()) {
@@ -192,9 +192,6 @@ void Generation::RowChanged(const SmallRowKey& key, const SmallRow* after) {
   if (row.has_value()) small_bytes_ -= HeapBytes(*row);
   if (after == nullptr) {
     row.reset();
-    if (backing_ == Backing::kStore) return;
-    small_bytes_ -= kSlotBytes<Rows::value_type> + HeapBytes(slot->first);
-    rows_.erase(slot);
     return;
   }
   row = EncodeSmallRow(*after);

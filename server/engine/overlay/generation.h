@@ -5,8 +5,9 @@
 // already had a durable row, and its payload if that is not durable yet.
 //
 // Invariants: (1) a job without a durable row at the start is not here once it is deleted;
-// (2) its payload is here until then; (3) with Backing::kNothing, nothing that is gone is here.
-// Thread-safety: thread-compatible; a const Generation may be read by any number of threads.
+// (2) its payload is here until then; (3) with Backing::kNothing only jobs are here, for their
+// payloads. Thread-safety: thread-compatible; a const Generation may be read by any number of
+// threads.
 
 #ifndef HOLDFAST_SERVER_ENGINE_OVERLAY_GENERATION_H_
 #define HOLDFAST_SERVER_ENGINE_OVERLAY_GENERATION_H_

@@ -303,34 +303,4 @@ void Session::AnswerFailure(Place place, const absl::Status& status) {
   AnswerWord(place, word == "-" ? "INTERNAL_ERROR" : word);
 }
 
-// --- The engine's answers.
-
-ExecuteDone Session::Back(Then then) {
-  return [self = shared_from_this(), then = std::move(then)](ExecuteResult result) mutable {
-    EventLoop* const loop = self->loop_;
-    auto come = [self = std::move(self), then = std::move(then),
-                 result = std::move(result)]() mutable {
-      if (!self->closed_) std::move(then)(self.get(), std::move(result));
-    };
-    if (loop->IsCurrent()) return come();
-    loop->Post(std::move(come));
-  };
-}
-
-QueryDone Session::BackQuery(ThenQuery then) {
-  return [self = shared_from_this(), then = std::move(then)](QueryResult result) mutable {
-    EventLoop* const loop = self->loop_;
-    auto come = [self = std::move(self), then = std::move(then),
-                 result = std::move(result)]() mutable {
-      if (!self->closed_) std::move(then)(self.get(), std::move(result));
-    };
-    if (loop->IsCurrent()) return come();
-    loop->Post(std::move(come));
-  };
-}
-
-void Session::Execute(CommandBody body, Then then) {
-  node_->engine->Execute({.request = {}, .body = std::move(body)}, Back(std::move(then)));
-}
-
 }  // namespace holdfast::beanstalk

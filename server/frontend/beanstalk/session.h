@@ -96,8 +96,6 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
     int64_t asked_until_micros = 0;
     bool counted = false;
   };
-  using Then = absl::AnyInvocable<void(Session*, ExecuteResult) &&>;
-  using ThenQuery = absl::AnyInvocable<void(Session*, QueryResult) &&>;
 
   // --- Stream::Handler.
   size_t OnInput(std::string_view bytes) override;
@@ -128,10 +126,34 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
   // Says why it was not done, or closes if nobody knows.
   void AnswerFailure(Place place, const absl::Status& status);
   void CountPuts();
-  // Callbacks for the engine that come back to the loop; not called once closed.
-  ExecuteDone Back(Then then);
-  QueryDone BackQuery(ThenQuery then);
-  void Execute(CommandBody body, Then then);
+  // A callback for the engine that comes back to the loop as then(this, result); it is not called
+  // once closed.
+  template <class Result, class Then>
+  absl::AnyInvocable<void(Result) &&> BackWith(Then then) {
+    return [self = shared_from_this(), then = std::move(then)](Result result) mutable {
+      EventLoop* const loop = self->loop_;
+      if (loop->IsCurrent()) {
+        if (!self->closed_) then(self.get(), std::move(result));
+        return;
+      }
+      loop->Post(
+          [self = std::move(self), then = std::move(then), result = std::move(result)]() mutable {
+            if (!self->closed_) then(self.get(), std::move(result));
+          });
+    };
+  }
+  template <class Then>
+  ExecuteDone Back(Then then) {
+    return BackWith<ExecuteResult>(std::move(then));
+  }
+  template <class Then>
+  QueryDone BackQuery(Then then) {
+    return BackWith<QueryResult>(std::move(then));
+  }
+  template <class Then>
+  void Execute(CommandBody body, Then then) {
+    node_->engine->Execute({.request = {}, .body = std::move(body)}, Back(std::move(then)));
+  }
 
   // --- session_commands.cc: what changes jobs.
   void Put(const Request& request, Place place);
