@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -30,6 +31,7 @@
 #include "server/engine/node_engine.h"
 #include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/net/listener.h"
+#include "server/trim_judge.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/memory_log/memory_log_store.h"
 #include "storage/memory_state/memory_state_store.h"
@@ -197,10 +199,12 @@ int ServeDropIn(const DropInConfig& config) {
   }
   spdlog::info("holdfast {} serves on {}, {}", kVersion, node.server->address(),
                config.directory.empty() ? "keeping nothing" : "jobs in " + config.directory);
-  int number = SIGUSR1;
-  while (number == SIGUSR1) {
-    CHECK_EQ(sigwait(&signals, &number), 0);
+  TrimJudge judge;
+  for (int number = 0; number != SIGTERM && number != SIGINT;) {
+    constexpr timespec kLookEvery = {.tv_sec = 1, .tv_nsec = 0};
+    number = sigtimedwait(&signals, nullptr, &kLookEvery);
     if (number == SIGUSR1) node.server->Drain();
+    if (judge.Note(node.engine->unflushed_bytes())) malloc_trim(0);
   }
   node.server->Stop();
   node.engine->Stop(Flusher::LastFlush::kDo);

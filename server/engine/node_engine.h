@@ -117,6 +117,9 @@ class NodeEngine final : private Forwarder {
   }
 
   Router* router() { return router_.get(); }
+  // Memory for what is not in the state store: with Backing::kNothing, for all there is. Roughly;
+  // from any thread.
+  uint64_t unflushed_bytes() const { return overlay_bytes_.load(std::memory_order_relaxed); }
   // The loop of shard 0, on which others may live as long as the engine runs.
   EventLoop* first_loop() { return loops_.front().get(); }
 
