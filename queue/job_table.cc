@@ -27,8 +27,9 @@ void JobTable::Remove(JobNode* node) {
   free_.push_back(node);
   // An emptied table gives a large pool's memory back.
   if (index_.empty() && chunks_.size() > 64) {
-    free_.clear();
-    chunks_.clear();
+    free_ = decltype(free_)();
+    chunks_ = decltype(chunks_)();
+    index_ = decltype(index_)();
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -30,6 +31,7 @@
 #include "server/engine/node_engine.h"
 #include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/net/listener.h"
+#include "server/trim_judge.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/memory_log/memory_log_store.h"
 #include "storage/memory_state/memory_state_store.h"
@@ -41,6 +43,11 @@ namespace {
 
 // The first descriptor that systemd hands over: sd_listen_fds(3).
 constexpr int kFirstHandedOver = 3;
+
+// Log writes that the loop does itself, as beanstalkd's does, when the log's thread is idle: with a
+// sync only if few commands wait for it, so that the loop goes on with the others meanwhile.
+constexpr uint64_t kSyncedByLoopMax = 1 << 10;
+constexpr uint64_t kWrittenByLoopMax = 64 << 10;
 
 // A node and what it stands on, in order of construction.
 struct Node {
@@ -143,6 +150,7 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
     node->log = std::make_unique<MemoryLogStore>();
     node->state = std::make_unique<MemoryStateStore>();
     engine->log.thread = LogWriter::Thread::kCallers;
+    engine->backing = Backing::kNothing;
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(TakeOverBinlogs(config.directory,
@@ -150,6 +158,8 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
                                     return FillFromBinlog(config, data_directory, binlog);
                                   }));
   engine->log.sync_interval = config.sync_interval;
+  engine->log.callers_bytes_max =
+      config.sync_interval == absl::ZeroDuration() ? kSyncedByLoopMax : kWrittenByLoopMax;
   return OpenKept(config.directory + "/holdfast", node, engine);
 }
 
@@ -189,10 +199,12 @@ int ServeDropIn(const DropInConfig& config) {
   }
   spdlog::info("holdfast {} serves on {}, {}", kVersion, node.server->address(),
                config.directory.empty() ? "keeping nothing" : "jobs in " + config.directory);
-  int number = SIGUSR1;
-  while (number == SIGUSR1) {
-    CHECK_EQ(sigwait(&signals, &number), 0);
+  TrimJudge judge;
+  for (int number = 0; number != SIGTERM && number != SIGINT;) {
+    constexpr timespec kLookEvery = {.tv_sec = 1, .tv_nsec = 0};
+    number = sigtimedwait(&signals, nullptr, &kLookEvery);
     if (number == SIGUSR1) node.server->Drain();
+    if (judge.Note(node.engine->unflushed_bytes())) malloc_trim(0);
   }
   node.server->Stop();
   node.engine->Stop(Flusher::LastFlush::kDo);

@@ -25,10 +25,29 @@ LogWriter::~LogWriter() { Stop(); }
 
 void LogWriter::Push(Item item) {
   if (options_.thread == Thread::kCallers) return WriteSome(absl::MakeSpan(&item, 1));
+  if (!BeginHere(&item)) return;
+  WriteSome(absl::MakeSpan(&item, 1));
+  EndHere();
+}
+
+bool LogWriter::BeginHere(Item* item) {
   absl::MutexLock lock(&mutex_);
   CHECK(!stopping_);
-  items_.push_back(std::move(item));
-  if (waiting_) wake_.Signal();
+  const bool here = !writing_ && items_.empty() && item->kind == Item::Kind::kWrite &&
+                    item->write.size_bytes() <= options_.callers_bytes_max;
+  if (here) {
+    writing_ = true;
+    return true;
+  }
+  items_.push_back(std::move(*item));
+  if (waiting_ && !writing_) wake_.Signal();
+  return false;
+}
+
+void LogWriter::EndHere() {
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+  if (resting_ || (waiting_ && (!items_.empty() || stopping_))) wake_.Signal();
 }
 
 void LogWriter::Write(ShardId shard, LogWrite write, Done done) {
@@ -56,7 +75,7 @@ void LogWriter::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    wake_.Signal();
+    if (!writing_) wake_.Signal();
   }
   thread_.join();
 }
@@ -64,18 +83,31 @@ void LogWriter::Stop() {
 bool LogWriter::Take(std::vector<Item>* items) {
   absl::MutexLock lock(&mutex_);
   waiting_ = true;
-  while (items_.empty() && !stopping_) {
-    if (unsynced_since_ != absl::InfiniteFuture()) {
-      if (wake_.WaitWithDeadline(&mutex_, unsynced_since_ + options_.sync_interval)) break;
-    } else if (!sealed_) {
-      if (wake_.WaitWithTimeout(&mutex_, options_.seal_after)) break;
-    } else {
+  writing_ = false;
+  for (;;) {
+    if (writing_) {
       wake_.Wait(&mutex_);
+      continue;
     }
+    if (!items_.empty() || stopping_) break;
+    const absl::Time duty = DutyAt();
+    resting_ = sealed_;
+    const absl::Time now = absl::Now();
+    if (now >= duty) break;
+    // A caller's write, which does not wake it, may bring the duty forward to this moment.
+    const bool may_come = options_.sync_interval > absl::ZeroDuration() && !resting_;
+    wake_.WaitWithDeadline(&mutex_, may_come ? std::min(duty, now + options_.sync_interval) : duty);
+    resting_ = false;
   }
   waiting_ = false;
+  writing_ = true;
   items->swap(items_);
   return !items->empty() || !stopping_;
+}
+
+absl::Time LogWriter::DutyAt() const {
+  if (unsynced_since_ != absl::InfiniteFuture()) return unsynced_since_ + options_.sync_interval;
+  return sealed_ ? absl::InfiniteFuture() : written_ + options_.seal_after;
 }
 
 void LogWriter::Run() {
@@ -150,10 +182,11 @@ absl::Status LogWriter::WriteBatch(SyncMode sync) {
   if (batch_.empty()) return sync == SyncMode::kNow ? store_->Sync() : absl::OkStatus();
   RETURN_IF_ERROR(store_->Write(batch_, sync));
   sealed_ = false;
+  written_ = absl::Now();
   if (sync == SyncMode::kNow) {
     unsynced_since_ = absl::InfiniteFuture();
   } else if (options_.sync_interval != absl::ZeroDuration()) {
-    unsynced_since_ = std::min(unsynced_since_, absl::Now());
+    unsynced_since_ = std::min(unsynced_since_, written_);
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,10 @@
 //
 //   loop threads ──Write──▶ [queue] ──▶ writer thread: LogStore::Write ──▶ done(status)
 //
+// Handing a write over and back costs about as much as a sync of a fast disk. Where the caller has
+// nothing better to do (callers_bytes_max), a small write that finds the thread idle is done by the
+// caller: one at a time writes, whichever thread that is.
+//
 // Failure. A full disk fails the batch and, for each shard in it, everything queued behind, until
 // the shard says Resume (the indexes behind a failed entry would leave a gap). What only frees
 // space is not held up by it. Any other error of the store is final: everything fails, `on_fatal`
@@ -10,8 +14,8 @@
 //
 // Bounds: the caller bounds what is in flight (engine: Admission); one Write takes at most
 // Options::batch_bytes_max of payload, or one entry.
-// Thread-safety: all methods from any thread; `done` runs on the writer's thread (of kCallers: the
-// caller's) and must not block. Ownership: the store outlives the writer.
+// Thread-safety: all methods from any thread; `done` runs on the writer's thread, or within the
+// call that asks for it, and must not block. Ownership: the store outlives the writer.
 
 #ifndef HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
 #define HOLDFAST_REPLICATION_NODE_LOG_WRITER_H_
@@ -41,6 +45,9 @@ class LogWriter {
     // kCallers: a write is done and reported within the call that asks for it. For a store that
     // never blocks or fails. REQUIRES: one thread calls Write and Resume, sync_interval is zero.
     Thread thread = Thread::kOwn;
+    // kOwn: a write of at most so much is done by the caller if the thread has nothing to do. It
+    // then blocks for a sync, if it needs one. 0: never.
+    uint64_t callers_bytes_max = 0;
     // Zero: a write is reported when it is on stable storage. Else: as soon as the operating
     // system has it, and it is synced at most this much later (--sync interval:MS).
     absl::Duration sync_interval;
@@ -76,9 +83,14 @@ class LogWriter {
     Done done;
   };
   void Push(Item item);
+  // Begins a write by the caller; false: it is for the thread.
+  bool BeginHere(Item* item) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndHere() ABSL_LOCKS_EXCLUDED(mutex_);
   void Run();
   // Waits for items or idle duties; false when it is time to end.
   bool Take(std::vector<Item>* items);
+  // When to sync or to seal if nothing more comes.
+  absl::Time DutyAt() const;
   void WriteAll(std::vector<Item>* items);
   // One store write of `items`, in order; reports them.
   void WriteSome(absl::Span<Item> items);
@@ -95,14 +107,18 @@ class LogWriter {
   absl::Mutex mutex_;
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
   std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
+  // The thread waits: for items, its turn or a duty. It rests: a caller's write brings a duty.
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool resting_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = true;  // somebody; at first the thread
 
-  // The writer thread's own.
+  // Of whoever is writing; while nobody is, of who holds the mutex.
   LogBatch batch_;
   absl::Status fatal_;
   absl::flat_hash_map<ShardId, absl::Status> failed_shards_;
   absl::Time unsynced_since_ = absl::InfiniteFuture();
+  absl::Time written_ = absl::InfinitePast();
   bool sealed_ = true;
 
   std::thread thread_;  // of kOwn; last: starts when the rest is made

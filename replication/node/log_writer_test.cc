@@ -5,11 +5,13 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 #include "storage/memory_log/memory_log_store.h"
 
@@ -153,6 +155,7 @@ class LogWriterTest : public ::testing::Test {
     return fatal_.size();
   }
 
+  const std::thread::id test_thread_ = std::this_thread::get_id();
   ScriptedStore store_;
   Reports reports_;
   absl::Mutex mutex_;
@@ -303,6 +306,55 @@ TEST_F(LogWriterTest, OnTheCallersThreadAWriteIsReportedWithinTheCall) {
   EXPECT_EQ(store_.LastIndex(kA), LogIndex(2));
   EXPECT_TRUE(writer_->SyncReported().ok());
   writer_->Stop();
+}
+
+TEST_F(LogWriterTest, ASmallWriteThatFindsTheThreadIdleIsDoneByTheCaller) {
+  LogWriter::Options options;
+  options.callers_bytes_max = 100;
+  options.seal_after = absl::Milliseconds(1);
+  Start(options);
+  // The thread has to come to rest first, as it does once more after each write of its own.
+  bool by_caller = false;
+  size_t tries = 0;
+  for (; tries < 10'000 && !by_caller; ++tries) {
+    LogWrite write;
+    write.hard_state = raft::HardState{};
+    absl::Notification reported;
+    writer_->Write(kB, std::move(write), [&](const absl::Status& status) {
+      EXPECT_TRUE(status.ok());
+      by_caller = std::this_thread::get_id() == test_thread_;
+      reported.Notify();
+    });
+    reported.WaitForNotification();
+  }
+  EXPECT_TRUE(by_caller);
+  EXPECT_EQ(store_.writes().size(), tries);
+  store_.AwaitSeals(1);
+}
+
+TEST_F(LogWriterTest, AWriteBehindOthersIsNotDoneByTheCaller) {
+  LogWriter::Options options;
+  options.callers_bytes_max = 100;
+  Start(options);
+  store_.Hold();
+  Append(kA, 1000);
+  store_.AwaitHeld();
+  Append(kA);  // would wait here for ever
+  store_.LetGo();
+  EXPECT_EQ(reports_.Await(2), (Strings{"A1 OK", "A2 OK"}));
+}
+
+TEST_F(LogWriterTest, WithAnIntervalWhatACallerWroteIsSyncedSoonToo) {
+  LogWriter::Options options;
+  options.callers_bytes_max = 100;
+  options.sync_interval = absl::Milliseconds(1);
+  Start(options);
+  for (size_t i = 1; i <= 3; ++i) {
+    Append(kA);
+    EXPECT_EQ(reports_.Await(i).size(), i);
+    EXPECT_EQ(store_.last_mode(), SyncMode::kLater);
+    store_.AwaitSyncs(static_cast<int>(i));
+  }
 }
 
 TEST_F(LogWriterTest, StopWritesWhatIsQueuedAndSeals) {

@@ -51,7 +51,9 @@ Shard::Options NodeEngine::ShardOptions(uint32_t shard) const {
   options.machine.shard = ShardId(shard);
   options.machine.shards = options_.shards;
   options.machine.hot_jobs_max = std::max<uint64_t>(options_.hot_jobs_max / options_.shards, 1024);
-  options.overlay_bytes_max = options_.unflushed_bytes_max;
+  options.backing = options_.backing;
+  options.overlay_bytes_max =
+      options_.backing == Backing::kStore ? options_.unflushed_bytes_max : UINT64_MAX;
   return options;
 }
 
@@ -184,9 +186,11 @@ absl::Status NodeEngine::Start(NodePeers* peers) {
     router_->SetDiskFull(status);
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
-  flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
-                                       &overlay_bytes_, disk_full, fatal);
-  running_flusher_.store(flusher_.get(), std::memory_order_release);
+  if (options_.backing == Backing::kStore) {
+    flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
+                                         &overlay_bytes_, disk_full, fatal);
+    running_flusher_.store(flusher_.get(), std::memory_order_release);
+  }
   RETURN_IF_ERROR(RecoverShards());
   router_->SetServing(true);
   return absl::OkStatus();

@@ -57,6 +57,9 @@ class NodeEngine final : private Forwarder {
     uint32_t payload_size_bytes_max = 0;
     uint64_t hot_jobs_max = 400'000;          // in memory and flushed, over all shards
     uint64_t unflushed_bytes_max = 48 << 20;  // beyond it nothing is proposed until a flush ends
+    // kNothing: all jobs are in memory, whatever the two bounds above say, and end with the engine;
+    // the log holds next to nothing. REQUIRES: no other nodes, stores that are empty.
+    Backing backing = Backing::kStore;
     absl::Duration start_timeout = absl::Minutes(10);
     // The replicas that each shard was made with, ascending, the same on all of them. Empty: this
     // node was added later, and waits for what the others say.
@@ -116,6 +119,9 @@ class NodeEngine final : private Forwarder {
   }
 
   Router* router() { return router_.get(); }
+  // Memory for what is not in the state store: with Backing::kNothing, for all there is. Roughly;
+  // from any thread.
+  uint64_t unflushed_bytes() const { return overlay_bytes_.load(std::memory_order_relaxed); }
   // The loop of shard 0, on which others may live as long as the engine runs.
   EventLoop* first_loop() { return loops_.front().get(); }
 
@@ -155,7 +161,7 @@ class NodeEngine final : private Forwarder {
   std::vector<std::unique_ptr<ForwardServer>> forward_servers_;
   std::vector<std::unique_ptr<GroupHost>> groups_;
   std::unique_ptr<Router> router_;
-  std::unique_ptr<Flusher> flusher_;
+  std::unique_ptr<Flusher> flusher_;  // nullptr with Backing::kNothing
 
   absl::Mutex mutex_;
   std::vector<bool> started_ ABSL_GUARDED_BY(mutex_);  // shards

@@ -96,6 +96,20 @@ class NodeEngineTest : public ::testing::Test {
   absl::Status fatal_status_;
 };
 
+TEST_F(NodeEngineTest, WithNothingBehindItTheLogHoldsNextToNothingAndNothingIsFlushed) {
+  NodeEngine::Options options;
+  options.backing = Backing::kNothing;
+  options.unflushed_bytes_max = 1;
+  options.hot_jobs_max = 1;
+  ASSERT_TRUE(Start(options).ok());
+  constexpr uint64_t kJobs = 5000;
+  for (uint64_t i = 0; i < kJobs; ++i) ASSERT_TRUE(Enqueue("q", 1000).ok());
+  EXPECT_EQ(ReadyIn("q"), kJobs);
+  EXPECT_LT(log_.Usage().retained_bytes, 100'000u);
+  Stop(Flusher::LastFlush::kDo);
+  EXPECT_EQ(disk_.flushes(), 0u);
+}
+
 TEST_F(NodeEngineTest, ServesAfterStartAndKeepsWhatItAnsweredOverAStopWithoutAFlush) {
   ASSERT_TRUE(Start().ok());
   EXPECT_TRUE(router().Info().serving);

@@ -56,17 +56,26 @@ struct Gathering {
   }
 };
 
+uint32_t ShardOfRef(const LeaseRef& lease, size_t shards) {
+  return static_cast<uint32_t>(lease.job.value() % shards);
+}
+uint32_t ShardOfRef(JobId job, size_t shards) {
+  return static_cast<uint32_t>(job.value() % shards);
+}
+
 template <class Refs>
 std::vector<uint32_t> ShardsOf(const Refs& refs, size_t shards) {
   std::vector<uint32_t> result;
-  for (const auto& ref : refs) {
-    if constexpr (requires { ref.job; }) {
-      result.push_back(static_cast<uint32_t>(ref.job.value() % shards));
-    } else {
-      result.push_back(static_cast<uint32_t>(ref.value() % shards));
-    }
-  }
+  for (const auto& ref : refs) result.push_back(ShardOfRef(ref, shards));
   return result;
+}
+
+// Some are there, all in one shard.
+template <class Refs>
+bool AreInOneShard(const Refs& refs, size_t shards) {
+  return !refs.empty() && std::all_of(refs.begin(), refs.end(), [&](const auto& ref) {
+    return ShardOfRef(ref, shards) == ShardOfRef(refs.front(), shards);
+  });
 }
 
 template <class Refs>
@@ -98,6 +107,7 @@ void Router::Send(uint32_t shard, Submission submission) {
                      admission_.bytes(), " bytes are in flight"))));
   }
   const RelayOnLoop& at = shards_[shard];
+  if (at.loop->IsCurrent()) return at.relay->Submit(std::move(submission));
   at.loop->Post([to = at.relay, submission = std::move(submission)]() mutable {
     to->Submit(std::move(submission));
   });
@@ -140,10 +150,6 @@ void Router::Split(const RequestIdentity& request, const std::vector<uint32_t>& 
   std::map<uint32_t, std::vector<size_t>> places;
   for (size_t i = 0; i < shard_of_item.size(); ++i) places[shard_of_item[i]].push_back(i);
   if (places.empty()) return std::move(done)(ExecuteResult());
-  if (places.size() == 1) {
-    const auto& [shard, all] = *places.begin();
-    return Submit(shard, EncodeCommand({.request = request, .body = part(all)}), std::move(done));
-  }
   auto gathering = std::make_shared<Gathering>();
   gathering->done = std::move(done);
   {
@@ -178,6 +184,10 @@ void Router::Execute(const Command& command, ExecuteDone done) {
       [&](const auto& body) {
         using Body = std::decay_t<decltype(body)>;
         if constexpr (requires { body.leases; }) {
+          if (AreInOneShard(body.leases, shards)) {
+            const uint32_t shard = ShardOfRef(body.leases.front(), shards);
+            return Submit(shard, EncodeCommand(command), std::move(done));
+          }
           Split(
               request, ShardsOf(body.leases, shards),
               [&](const std::vector<size_t>& places) {
@@ -187,6 +197,10 @@ void Router::Execute(const Command& command, ExecuteDone done) {
               },
               std::move(done));
         } else if constexpr (requires { body.jobs.front().value(); }) {
+          if (AreInOneShard(body.jobs, shards)) {
+            const uint32_t shard = ShardOfRef(body.jobs.front(), shards);
+            return Submit(shard, EncodeCommand(command), std::move(done));
+          }
           Split(
               request, ShardsOf(body.jobs, shards),
               [&](const std::vector<size_t>& places) {
@@ -222,30 +236,38 @@ ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
   std::sort(request.queues.begin(), request.queues.end());
   request.queues.erase(std::unique(request.queues.begin(), request.queues.end()),
                        request.queues.end());
+  CHECK(!request.queues.empty());
+  const uint64_t n = ++reserves_;
+  const uint32_t first = ShardOfQueue(request.queues.front());
+  const bool in_one =
+      std::all_of(request.queues.begin() + 1, request.queues.end(),
+                  [&](const std::string& queue) { return ShardOfQueue(queue) == first; });
+  // The shard is in the low bits, S for a reserve over several.
+  const ReserveId id(n * (shards_.size() + 1) + (in_one ? first : shards_.size()));
+  if (!in_one) {
+    ReserveInSeveral(id, std::move(request), std::move(done));
+    return id;
+  }
+  auto waiter = std::make_unique<Waiter>();
+  waiter->id = id;
+  waiter->deadline_micros =
+      shards_[first].loop->MonotonicMicros() + absl::ToInt64Microseconds(request.wait);
+  waiter->request = std::move(request);
+  waiter->done = std::move(done);
+  // Also from the shard's own loop: it may be in the middle of waking those who wait longer.
+  shards_[first].loop->Post([to = shards_[first].relay, waiter = std::move(waiter)]() mutable {
+    to->Reserve(std::move(waiter));
+  });
+  return id;
+}
+
+void Router::ReserveInSeveral(ReserveId id, ReserveRequest request, ExecuteDone done) {
   std::map<uint32_t, MultiReserve::Part> parts;
   for (const std::string& queue : request.queues) {
     const uint32_t shard = ShardOfQueue(queue);
     MultiReserve::Part& part = parts[shard];
     part.at = shards_[shard];
     part.queues.push_back(queue);
-  }
-  CHECK(!parts.empty());
-  const uint64_t n = ++reserves_;
-  const uint32_t first = parts.begin()->first;
-  // The shard is in the low bits, S for a reserve over several.
-  const uint64_t where = parts.size() == 1 ? first : shards_.size();
-  const ReserveId id(n * (shards_.size() + 1) + where);
-  if (parts.size() == 1) {
-    auto waiter = std::make_unique<Waiter>();
-    waiter->id = id;
-    waiter->deadline_micros =
-        shards_[first].loop->MonotonicMicros() + absl::ToInt64Microseconds(request.wait);
-    waiter->request = std::move(request);
-    waiter->done = std::move(done);
-    shards_[first].loop->Post([to = shards_[first].relay, waiter = std::move(waiter)]() mutable {
-      to->Reserve(std::move(waiter));
-    });
-    return id;
   }
   std::vector<MultiReserve::Part> list;
   for (auto& [shard, part] : parts) list.push_back(std::move(part));
@@ -271,7 +293,6 @@ ReserveId Router::Reserve(ReserveRequest request, ExecuteDone done) {
     multi_reserves_.emplace(id, multi);
   }
   multi->Start();
-  return id;
 }
 
 void Router::CancelReserve(ReserveId id) {

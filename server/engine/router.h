@@ -54,7 +54,7 @@ class Router final : public Engine {
  private:
   uint32_t ShardOfQueue(std::string_view queue) const;
   uint32_t ShardOf(JobId job) const { return static_cast<uint32_t>(job.value() % shards_.size()); }
-  // Admits the submission and posts it to its shard, or refuses it.
+  // Admits the submission and gives it to its shard, or refuses it.
   void Send(uint32_t shard, Submission submission);
   void Submit(uint32_t shard, std::string command, ExecuteDone done);
   template <class Part>
@@ -64,6 +64,7 @@ class Router final : public Engine {
   // Until it is done everywhere, at most so often: nobody else would try again, and the jobs would
   // be back only when their leases expire. Doing it again changes nothing.
   void ReleaseLeases(Holder holder, int tries);
+  void ReserveInSeveral(ReserveId id, ReserveRequest request, ExecuteDone done);
   // Queues, totals and replicas of all shards; of the queues the first `limit`.
   void AskAllShards(const Query& query, uint32_t limit, QueryDone done);
 

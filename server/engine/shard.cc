@@ -19,6 +19,8 @@ constexpr uint32_t kExpireMax = 1000;
 // Payloads read on the loop if they are in memory: some microseconds each.
 constexpr size_t kPayloadsOnLoopMax = 32;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+// Applied entries that the log of a shard that keeps nothing may hold.
+constexpr uint64_t kUnkeptEntriesMax = 16;
 // How long after a refused proposal the next is made though no command comes.
 constexpr int64_t kRefusedRetryMicros = 100'000;
 
@@ -60,7 +62,7 @@ Shard::Shard(const Options& options, Parts parts)
     : options_(options),
       parts_(std::move(parts)),
       machine_(std::in_place, options.machine),
-      overlay_(options.shard, options.machine.shards),
+      overlay_(options.shard, options.machine.shards, options.backing),
       proposer_(options.proposer, &waiters_) {}
 
 Shard::~Shard() = default;
@@ -414,6 +416,14 @@ void Shard::OnApplied(Applier::Applied applied) {
   applier_->Refill();
   if (leading_) SchedulePump();
   log_->Applied(applied.position.index);
+  if (options_.backing == Backing::kNothing) CutUnkeptLog();
+}
+
+void Shard::CutUnkeptLog() {
+  const LogIndex applied = applier_->applied().index;
+  if (applied.value() - flushed_.value() < kUnkeptEntriesMax) return;
+  flushed_ = applied;
+  log_->Flushed(applied);
 }
 
 void Shard::AccountOverlay() {

@@ -80,6 +80,9 @@ class Shard final : public StateMachine {
     size_t waiters_max = 100'000;
     // With more unflushed bytes than this nothing is proposed until a flush has ended.
     uint64_t overlay_bytes_max = 0;
+    // kNothing: the log is cut behind what is applied. REQUIRES: no other replicas; the store is
+    // empty and stays so.
+    Backing backing = Backing::kStore;
     // How long the outcome of what was proposed is waited for when leadership has ended.
     int64_t undecided_micros_max = 10'000'000;
   };
@@ -226,6 +229,8 @@ class Shard final : public StateMachine {
   Offer OfferNow(const std::vector<std::string>& queues, uint32_t max) const;
   void ReturnUndelivered(const Outcome& outcome);
   void AccountOverlay();
+  // Cuts the log, now and then, where nothing is kept.
+  void CutUnkeptLog();
   void TellClusterRecord();
   void FollowOwnLoss();
 

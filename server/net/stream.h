@@ -52,6 +52,8 @@ class Stream final : private EventLoop::Watcher {
   void Write(std::string_view bytes);
   // The same by appending to the result, before control returns to the loop. REQUIRES: !closed().
   std::string* Output();
+  // Some input was not taken, and will be offered again.
+  bool has_input() const { return !input_.empty(); }
   // Bytes written and not sent yet.
   size_t unsent() const { return output_.size() - sent_; }
   // Offers what was not taken, and more, at the end of the turn.

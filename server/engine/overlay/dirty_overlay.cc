@@ -7,8 +7,11 @@
 
 namespace holdfast {
 
-DirtyOverlay::DirtyOverlay(ShardId shard, uint32_t shards)
-    : shard_(shard), shards_(shards), active_(std::make_unique<Generation>(shard, shards)) {}
+DirtyOverlay::DirtyOverlay(ShardId shard, uint32_t shards, Backing backing)
+    : shard_(shard),
+      shards_(shards),
+      backing_(backing),
+      active_(std::make_unique<Generation>(shard, shards, backing)) {}
 
 DirtyOverlay::~DirtyOverlay() = default;
 
@@ -70,9 +73,10 @@ bool DirtyOverlay::active_empty() const { return active_->empty(); }
 
 std::shared_ptr<const Generation> DirtyOverlay::Freeze() {
   CHECK(frozen_ == nullptr);
+  CHECK(backing_ == Backing::kStore);
   active_->Finish();
   frozen_ = std::move(active_);
-  active_ = std::make_unique<Generation>(shard_, shards_);
+  active_ = std::make_unique<Generation>(shard_, shards_, backing_);
   return frozen_;
 }
 
@@ -98,7 +102,7 @@ DirtyOverlay::Released DirtyOverlay::Release() {
 
 void DirtyOverlay::Reset() {
   CHECK(frozen_ == nullptr);
-  active_ = std::make_unique<Generation>(shard_, shards_);
+  active_ = std::make_unique<Generation>(shard_, shards_, backing_);
   ++releases_;
 }
 

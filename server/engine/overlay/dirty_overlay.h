@@ -40,7 +40,7 @@ namespace holdfast {
 class DirtyOverlay final : public ChangeSink {
  public:
   // `shards`: the machine's S (ids are sequence * S + shard).
-  DirtyOverlay(ShardId shard, uint32_t shards);
+  DirtyOverlay(ShardId shard, uint32_t shards, Backing backing = Backing::kStore);
   ~DirtyOverlay() override;
   DirtyOverlay(const DirtyOverlay&) = delete;
   DirtyOverlay& operator=(const DirtyOverlay&) = delete;
@@ -77,7 +77,7 @@ class DirtyOverlay final : public ChangeSink {
   // --- Flushing.
   bool has_frozen() const { return frozen_ != nullptr; }
   // Everything drained so far, to be written with the applied index of this moment.
-  // REQUIRES: !has_frozen().
+  // REQUIRES: !has_frozen(), Backing::kStore.
   std::shared_ptr<const Generation> Freeze();
 
   struct Released {
@@ -100,6 +100,7 @@ class DirtyOverlay final : public ChangeSink {
  private:
   const ShardId shard_;
   const uint32_t shards_;
+  const Backing backing_;
   std::unique_ptr<Generation> active_;
   std::shared_ptr<const Generation> frozen_;
   uint64_t releases_ = 0;

@@ -177,6 +177,28 @@ TEST(DirtyOverlay, EntryThatIsMostlyNotPayloadIsCopiedOutOnceItIsWhole) {
   EXPECT_EQ(overlay.FindPayload(Id(1))->bytes, kept);
 }
 
+TEST(DirtyOverlay, WithNothingBehindItNothingStaysOfWhatIsGone) {
+  DirtyOverlay overlay(kShard, kShards, Backing::kNothing);
+  QueueRecord queue;
+  queue.name = "a queue with a name of some length";
+  const SmallRowKey holder = HolderKey{Holder{NodeId(1), 1, 7}};
+  const SmallRow row = HolderRow{};
+  overlay.QueueChanged(QueueId(1), &queue);
+  overlay.RowChanged(holder, &row);
+  Enqueue(&overlay, 1, MakeEntry(2, 100));
+  Job changed = ReadyJob(Id(1));
+  changed.priority = 9;
+  const JobPlaces before;
+  overlay.JobChanged(Id(1), &before, &changed);
+  EXPECT_EQ(overlay.FindPayload(Id(1))->bytes.size(), overlay.FindPayload(Id(2))->bytes.size());
+  EXPECT_FALSE(overlay.active_empty());
+  Delete(&overlay, Id(1));
+  Delete(&overlay, Id(2));
+  overlay.QueueChanged(QueueId(1), nullptr);
+  overlay.RowChanged(holder, nullptr);
+  EXPECT_TRUE(overlay.active_empty());
+}
+
 TEST(DirtyOverlay, PayloadOutlivesTheGenerationForWhoHoldsIt) {
   DirtyOverlay overlay(kShard, kShards);
   PayloadRef payload;

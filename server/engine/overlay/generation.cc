@@ -38,11 +38,17 @@ SetKey PlaceOf(const DedupRecord& record) { return {record.expires.micros(), rec
 
 }  // namespace
 
-Generation::Generation(ShardId shard, uint32_t shards) : shard_(shard), shards_(shards) {
+Generation::Generation(ShardId shard, uint32_t shards, Backing backing)
+    : shard_(shard), shards_(shards), backing_(backing) {
   CHECK_LT(shard.value(), shards);
 }
 
 void Generation::StoreRow(const Job& job, DirtyJob* dirty) {
+  if (backing_ == Backing::kNothing) {
+    static char unwritten;
+    dirty->row = &unwritten;
+    return;
+  }
   char row[kJobRowBytesMax];
   const size_t size = WriteJobRow(job, row);
   if (dirty->row != nullptr && !RowArena::SameBlock(dirty->row_size, size)) {
@@ -68,7 +74,7 @@ void Generation::JobChanged(JobId id, const JobPlaces* before, const Job* after)
   CHECK(added || (before != nullptr && dirty->row != nullptr));
   if (after != nullptr) return StoreRow(*after, dirty);
   DropPayload(dirty);
-  if (dirty->row != nullptr) arena_.Free(dirty->row, dirty->row_size);
+  if (dirty->row_size > 0) arena_.Free(dirty->row, dirty->row_size);
   dirty->row = nullptr;
   if (dirty->start == nullptr) jobs_.Erase(sequence);
 }
@@ -129,6 +135,7 @@ std::optional<PayloadRef> Generation::FindPayload(JobId id) const {
 }
 
 void Generation::QueueChanged(QueueId id, const QueueRecord* after) {
+  if (backing_ == Backing::kNothing) return;
   const auto [slot, added] = queues_.try_emplace(id);
   std::unique_ptr<QueueRecord>& record = slot->second;
   if (added) small_bytes_ += kSlotBytes<Queues::value_type>;
@@ -147,6 +154,7 @@ void Generation::QueueChanged(QueueId id, const QueueRecord* after) {
 
 void Generation::DedupChanged(QueueId queue, std::string_view key, const DedupRecord* before,
                               const DedupRecord* after) {
+  if (backing_ == Backing::kNothing) return;
   SetDedupKey(&scratch_, queue, key);
   auto slot = dedups_.find(scratch_);
   if (slot == dedups_.end()) {
@@ -173,6 +181,7 @@ const DirtyDedup* Generation::FindDedup(QueueId queue, std::string_view key) con
 }
 
 void Generation::RowChanged(const SmallRowKey& key, const SmallRow* after) {
+  if (backing_ == Backing::kNothing) return;
   SmallRowKeyBytes(shard_, key, &scratch_);
   auto slot = rows_.find(scratch_);
   if (slot == rows_.end()) {

@@ -5,8 +5,9 @@
 // already had a durable row, and its payload if that is not durable yet.
 //
 // Invariants: (1) a job without a durable row at the start is not here once it is deleted;
-// (2) its payload is here until then.
-// Thread-safety: thread-compatible; a const Generation may be read by any number of threads.
+// (2) its payload is here until then; (3) with Backing::kNothing only jobs are here, for their
+// payloads. Thread-safety: thread-compatible; a const Generation may be read by any number of
+// threads.
 
 #ifndef HOLDFAST_SERVER_ENGINE_OVERLAY_GENERATION_H_
 #define HOLDFAST_SERVER_ENGINE_OVERLAY_GENERATION_H_
@@ -32,8 +33,15 @@
 
 namespace holdfast {
 
+// What stands behind the changes of a shard.
+enum class Backing : uint8_t {
+  kStore = 0,    // durable rows, to which changes are flushed
+  kNothing = 1,  // there are no rows and never will be: nothing is flushed
+};
+
 struct DirtyJob {
-  char* row;               // encoded (row_codec.h), in the arena; nullptr: the job is gone
+  // Encoded (row_codec.h), in the arena; nullptr: the job is gone. Empty with Backing::kNothing.
+  char* row;
   const JobPlaces* start;  // its places in the durable rows, in the arena; nullptr: no durable row
   PayloadSlice payload;    // none if durable
   uint8_t row_size;
@@ -50,7 +58,7 @@ struct DirtyDedup {
 
 class Generation {
  public:
-  Generation(ShardId shard, uint32_t shards);
+  Generation(ShardId shard, uint32_t shards, Backing backing);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
@@ -101,6 +109,7 @@ class Generation {
 
   const ShardId shard_;
   const uint32_t shards_;
+  const Backing backing_;
   RowArena arena_;
   PagedMap<DirtyJob> jobs_;
   PayloadTable payloads_;

@@ -66,18 +66,22 @@ void Session::End() { stream_->Close(); }
 // --- Requests in.
 
 bool Session::MayTake() const {
-  return held_ == nullptr && !alone_ && !quitting_ && awaited() < kPipelineMax &&
+  return held_ == nullptr && (!alone_ || gathering_) && !quitting_ && awaited() < kPipelineMax &&
          pipeline_bytes_ < kPipelineBytesMax && stream_->unsent() < kUnsentMax;
 }
 
 size_t Session::OnInput(std::string_view bytes) {
   std::string_view rest = bytes;
   taking_ = true;
-  while (MayTake()) {
-    const std::optional<Request> request = parser_.Next(&rest);
-    CountPuts();
-    if (!request.has_value()) break;
-    Take(*request);
+  for (bool more = true; more;) {
+    while (MayTake()) {
+      const std::optional<Request> request = parser_.Next(&rest);
+      CountPuts();
+      if (!request.has_value()) break;
+      Take(*request);
+    }
+    more = gathering_;
+    AskGathered();  // may be answered at once
   }
   taking_ = false;
   if (closed_) return bytes.size();
@@ -95,6 +99,10 @@ void Session::CountPuts() {
 }
 
 void Session::Take(const Request& request) {
+  if (gathering_) {
+    if (!Joins(request)) Hold(request);
+    return;
+  }
   const bool must_wait = MustWait(request);
   if (must_wait && awaited() > 0) return Hold(request);
   Carry(request);
@@ -199,6 +207,7 @@ void Session::Continue() {
     const std::unique_ptr<Held> held = std::move(held_);
     taking_ = true;
     Carry(held->request);
+    if (!stream_->has_input()) AskGathered();
     taking_ = false;
     if (closed_) return;
   }
@@ -210,7 +219,7 @@ void Session::Continue() {
 
 void Session::OnPeerDone() {
   peer_done_ = true;
-  if (waiting_.has_value()) node_->engine->CancelReserve(waiting_->id);
+  if (waiting_.has_value() && !gathering_) node_->engine->CancelReserve(waiting_->id);
 }
 
 void Session::OnInputEnd() {
@@ -229,7 +238,7 @@ void Session::Break() {
 
 void Session::OnClosed() {
   closed_ = true;
-  if (waiting_.has_value()) node_->engine->CancelReserve(waiting_->id);
+  if (waiting_.has_value() && !gathering_) node_->engine->CancelReserve(waiting_->id);
   CountWaiting(false);
   if (!holder_.none()) {
     // Without leases, and none on its way, there is nothing to release and nothing to log.
@@ -292,36 +301,6 @@ void Session::AnswerFailure(Place place, const absl::Status& status) {
   const std::string_view word = AnswerFor(TroubleOf(status)).beanstalkd;
   if (word.starts_with('(')) return Break();
   AnswerWord(place, word == "-" ? "INTERNAL_ERROR" : word);
-}
-
-// --- The engine's answers.
-
-ExecuteDone Session::Back(Then then) {
-  return [self = shared_from_this(), then = std::move(then)](ExecuteResult result) mutable {
-    EventLoop* const loop = self->loop_;
-    auto come = [self = std::move(self), then = std::move(then),
-                 result = std::move(result)]() mutable {
-      if (!self->closed_) std::move(then)(self.get(), std::move(result));
-    };
-    if (loop->IsCurrent()) return come();
-    loop->Post(std::move(come));
-  };
-}
-
-QueryDone Session::BackQuery(ThenQuery then) {
-  return [self = shared_from_this(), then = std::move(then)](QueryResult result) mutable {
-    EventLoop* const loop = self->loop_;
-    auto come = [self = std::move(self), then = std::move(then),
-                 result = std::move(result)]() mutable {
-      if (!self->closed_) std::move(then)(self.get(), std::move(result));
-    };
-    if (loop->IsCurrent()) return come();
-    loop->Post(std::move(come));
-  };
-}
-
-void Session::Execute(CommandBody body, Then then) {
-  node_->engine->Execute({.request = {}, .body = std::move(body)}, Back(std::move(then)));
 }
 
 }  // namespace holdfast::beanstalk

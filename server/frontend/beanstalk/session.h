@@ -8,7 +8,8 @@
 //
 // Commands to one shard are given to the engine without waiting for each other. What reads, what
 // reserves, and a command to another shard wait until all before them are answered; what reads or
-// reserves is also answered before anything behind it is looked at.
+// reserves is also answered before anything behind it is looked at. But equal reserves that have
+// come one behind the other are asked for as one, for as many jobs: so they share a log entry.
 //
 // A reservation is a lease of the connection's holder, which is closed with the connection. A job
 // that the engine says is not leased any more is forgotten here.
@@ -16,7 +17,8 @@
 // If it cannot be known what came of a command the connection is closed without a reply.
 //
 // Bounds: kPipelineMax replies that are awaited, with kPipelineBytesMax bytes of bodies; beyond
-// kUnsentMax unsent bytes no request is taken; kTubesMax watched tubes.
+// kUnsentMax unsent bytes no request is taken; kTubesMax watched tubes. One reserve is answered by
+// at most kReserveBytesMax of bodies, or one.
 // Thread-safety: loop-bound; callbacks of the engine post to the loop. Ownership: shared by its
 // own callbacks; `node` and the loop outlive it.
 
@@ -53,6 +55,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
   static constexpr size_t kPipelineBytesMax = 1 << 20;
   static constexpr size_t kUnsentMax = 256 << 10;
   static constexpr size_t kTubesMax = kQueuesPerReserveMax;
+  static constexpr size_t kReserveBytesMax = 4 << 20;
+  static constexpr size_t kReservesMax = 64;  // that are asked for as one
 
   // Takes over `fd`. `ended` is called once, when the connection has been closed.
   Session(NodeView* node, EventLoop* loop, int fd, std::function<void(Session*)> ended);
@@ -81,15 +85,17 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
     std::string tube;
     std::string body;
   };
+  // Equal reserves, one behind the other.
   struct Waiting {
-    Place place = 0;
+    Place place = 0;     // of the first
+    uint32_t count = 1;  // how many there are
+    Verb verb = Verb::kReserve;
+    uint32_t timeout_s = 0;  // kReserveWithTimeout
     ReserveId id;
     int64_t deadline_micros = 0;
     int64_t asked_until_micros = 0;
     bool counted = false;
   };
-  using Then = absl::AnyInvocable<void(Session*, ExecuteResult) &&>;
-  using ThenQuery = absl::AnyInvocable<void(Session*, QueryResult) &&>;
 
   // --- Stream::Handler.
   size_t OnInput(std::string_view bytes) override;
@@ -120,10 +126,34 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
   // Says why it was not done, or closes if nobody knows.
   void AnswerFailure(Place place, const absl::Status& status);
   void CountPuts();
-  // Callbacks for the engine that come back to the loop; not called once closed.
-  ExecuteDone Back(Then then);
-  QueryDone BackQuery(ThenQuery then);
-  void Execute(CommandBody body, Then then);
+  // A callback for the engine that comes back to the loop as then(this, result); it is not called
+  // once closed.
+  template <class Result, class Then>
+  absl::AnyInvocable<void(Result) &&> BackWith(Then then) {
+    return [self = shared_from_this(), then = std::move(then)](Result result) mutable {
+      EventLoop* const loop = self->loop_;
+      if (loop->IsCurrent()) {
+        if (!self->closed_) then(self.get(), std::move(result));
+        return;
+      }
+      loop->Post(
+          [self = std::move(self), then = std::move(then), result = std::move(result)]() mutable {
+            if (!self->closed_) then(self.get(), std::move(result));
+          });
+    };
+  }
+  template <class Then>
+  ExecuteDone Back(Then then) {
+    return BackWith<ExecuteResult>(std::move(then));
+  }
+  template <class Then>
+  QueryDone BackQuery(Then then) {
+    return BackWith<QueryResult>(std::move(then));
+  }
+  template <class Then>
+  void Execute(CommandBody body, Then then) {
+    node_->engine->Execute({.request = {}, .body = std::move(body)}, Back(std::move(then)));
+  }
 
   // --- session_commands.cc: what changes jobs.
   void Put(const Request& request, Place place);
@@ -143,12 +173,20 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
 
   // --- session_reserve.cc: reservations.
   void Reserve(const Request& request, Place place);
+  // True if the request is like those that are gathered, and has become one of them.
+  bool Joins(const Request& request);
+  void AskGathered();
   void AskReserve();
   void Reserved(ExecuteResult result);
   void RetryReserve();
   void EndReserve(std::string_view word);
+  // The first `count` of those that wait are about to be answered; the place of the first of them.
+  Place TakeWaiting(uint32_t count);
+  // Asks for those that wait and are not answered yet.
+  void AskRest();
+  void TakeGrants(const ExecuteResult& result);
   void ReserveJob(const Request& request, Place place);
-  void TakeGrant(ExecuteResult result, Place place);
+  void TakeGrant(const Job& job, const PayloadRef& ref, Place place);
   void BecomeWorker();
   void CountWaiting(bool waits);
   Holder MyHolder();
@@ -187,6 +225,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
   uint64_t lane_ = 0;  // of the last command
   std::unique_ptr<Held> held_;
   bool alone_ = false;        // one request is carried out step by step
+  bool gathering_ = false;    // a reserve that has come is not asked for yet: more may follow
   bool taking_ = false;       // requests are being taken: Continue() is for later
   bool peer_done_ = false;    // no more will come
   bool input_ended_ = false;  // all that came has been taken

@@ -30,11 +30,35 @@ constexpr int64_t kRetryMicros = 100'000;
 
 void Session::Reserve(const Request& request, Place place) {
   BecomeWorker();
-  const int64_t now = loop_->MonotonicMicros();
-  const bool timed = request.verb == Verb::kReserveWithTimeout;
   waiting_ = Waiting();
   waiting_->place = place;
-  waiting_->deadline_micros = timed ? now + int64_t{request.number} * 1'000'000 : INT64_MAX;
+  waiting_->verb = request.verb;
+  waiting_->timeout_s = request.number;
+  gathering_ = true;
+}
+
+bool Session::Joins(const Request& request) {
+  const size_t count_max =
+      std::clamp<size_t>(kReserveBytesMax / (node_->job_bytes_max + 1), 1, kReservesMax);
+  const bool joins = request.flaw == Flaw::kNone && request.verb == waiting_->verb &&
+                     request.number == waiting_->timeout_s && waiting_->count < count_max;
+  if (!joins) return false;
+  ++node_->counters.commands[static_cast<size_t>(request.verb)];
+  OpenReply(0);
+  ++waiting_->count;
+  return true;
+}
+
+void Session::AskGathered() {
+  if (std::exchange(gathering_, false)) AskRest();
+}
+
+// The time that one may wait begins when all before it are answered.
+void Session::AskRest() {
+  if (quitting_) return;
+  const bool timed = waiting_->verb == Verb::kReserveWithTimeout;
+  waiting_->deadline_micros =
+      timed ? loop_->MonotonicMicros() + int64_t{waiting_->timeout_s} * 1'000'000 : INT64_MAX;
   AskReserve();
 }
 
@@ -43,16 +67,19 @@ void Session::AskReserve() {
   int64_t until = std::min(waiting_->deadline_micros, DeadlineSoonMicros());
   if (peer_done_ || until < now) until = now;
   waiting_->asked_until_micros = until;
+  waiting_->id = ReserveId();
   ReserveRequest request;
   request.queues.reserve(watched_.size());
   for (const TubeTable::Ref& tube : watched_) request.queues.push_back(tube->name);
   request.wait = until == INT64_MAX ? absl::InfiniteDuration() : absl::Microseconds(until - now);
+  request.max = waiting_->count;
   request.holder = MyHolder();
   CountWaiting(until > now);
   const ReserveId id = node_->engine->Reserve(
       std::move(request),
       Back([](Session* self, ExecuteResult result) { self->Reserved(std::move(result)); }));
-  if (waiting_.has_value()) waiting_->id = id;
+  // It may have been answered, and another one asked for.
+  if (waiting_.has_value() && waiting_->id == ReserveId()) waiting_->id = id;
 }
 
 void Session::Reserved(ExecuteResult result) {
@@ -61,15 +88,13 @@ void Session::Reserved(ExecuteResult result) {
     const bool later = TroubleOf(result.status) == Trouble::kUnavailable && !peer_done_ &&
                        loop_->MonotonicMicros() < waiting_->deadline_micros;
     if (later) return RetryReserve();
-    const Place place = waiting_->place;
-    waiting_.reset();
-    return AnswerFailure(place, result.status);
+    const Place place = TakeWaiting(1);
+    const bool rest = waiting_.has_value();
+    AnswerFailure(place, result.status);
+    if (rest) AskRest();
+    return;
   }
-  if (!result.outcome.grants.empty()) {
-    const Place place = waiting_->place;
-    waiting_.reset();
-    return TakeGrant(std::move(result), place);
-  }
+  if (!result.outcome.grants.empty()) return TakeGrants(result);
   if (result.outcome.code != OutcomeCode::kNothingReady) {
     return EndReserve(AnswerFor(result.outcome.code).beanstalkd);
   }
@@ -82,9 +107,32 @@ void Session::Reserved(ExecuteResult result) {
 }
 
 void Session::EndReserve(std::string_view word) {
-  const Place place = waiting_->place;
-  waiting_.reset();
+  const Place place = TakeWaiting(1);
+  const bool rest = waiting_.has_value();
   AnswerWord(place, word);
+  if (rest) AskRest();
+}
+
+void Session::TakeGrants(const ExecuteResult& result) {
+  const std::vector<Grant>& grants = result.outcome.grants;
+  const Place first = TakeWaiting(static_cast<uint32_t>(grants.size()));
+  const bool rest = waiting_.has_value();
+  for (size_t i = 0; i < grants.size(); ++i) {
+    TakeGrant(grants[i].job, result.payloads[i], first + i);
+  }
+  if (rest) AskRest();
+}
+
+Session::Place Session::TakeWaiting(uint32_t count) {
+  CHECK_LE(count, waiting_->count);
+  const Place first = waiting_->place;
+  if (count == waiting_->count) {
+    waiting_.reset();
+    return first;
+  }
+  waiting_->place += count;
+  waiting_->count -= count;
+  return first;
 }
 
 void Session::RetryReserve() {
@@ -113,15 +161,13 @@ void Session::ReserveJob(const Request& request, Place place) {
               return self->AnswerWord(place, AnswerFor(result.outcome.code).beanstalkd);
             }
             self->BecomeWorker();
-            self->TakeGrant(std::move(result), place);
+            self->TakeGrant(result.outcome.grants.front().job, result.payloads.front(), place);
           });
 }
 
-void Session::TakeGrant(ExecuteResult result, Place place) {
-  CHECK_EQ(result.outcome.grants.size(), 1u);
-  const Job& job = result.outcome.grants.front().job;
+void Session::TakeGrant(const Job& job, const PayloadRef& ref, Place place) {
   const int64_t length = job.current_lease.micros();
-  const absl::StatusOr<PayloadView> payload = DecodePayload(result.payloads.front().bytes);
+  const absl::StatusOr<PayloadView> payload = DecodePayload(ref.bytes);
   if (!payload.ok()) {
     Execute(ReturnUndeliveredCommand{.leases = {{job.id, job.token}}},
             [](Session*, ExecuteResult) {});

@@ -141,6 +141,46 @@ TEST_F(SessionTest, AReserveWaitsForAllBeforeIt) {
   EXPECT_EQ(engine_.reserves().size(), 1u);
 }
 
+TEST_F(SessionTest, EqualReservesInARowAreAskedForAsOne) {
+  client_->Send("reserve\r\nreserve\r\nreserve\r\nreserve-with-timeout 0\r\nlist-tube-used\r\n");
+  engine_.WaitForReserves(1);
+  EXPECT_EQ(engine_.reserves().back().max, 3u);
+  engine_.Grant("default", {{7, "a"}, {8, "bb"}});
+  for (const char* line : {"RESERVED 7 1", "a", "RESERVED 8 2", "bb"}) {
+    EXPECT_EQ(client_->Line(), line);
+  }
+  engine_.WaitForReserves(1);
+  EXPECT_EQ(engine_.reserves().back().max, 1u) << "what is left of them";
+  engine_.Grant("default", {{9, "c"}});
+  for (const char* line : {"RESERVED 9 1", "c", "TIMED_OUT", "USING default"}) {
+    EXPECT_EQ(client_->Line(), line);
+  }
+  EXPECT_EQ(engine_.reserves().size(), 3u);
+}
+
+TEST_F(SessionTest, EachOfEqualReservesTimesOutByItself) {
+  client_->Send("reserve-with-timeout 0\r\nreserve-with-timeout 0\r\nlist-tube-used\r\n");
+  for (const char* line : {"TIMED_OUT", "TIMED_OUT", "USING default"}) {
+    EXPECT_EQ(client_->Line(), line);
+  }
+  const std::vector<ReserveRequest> reserves = engine_.reserves();
+  ASSERT_EQ(reserves.size(), 2u);
+  EXPECT_EQ(reserves[0].max, 2u);
+  EXPECT_EQ(reserves[1].max, 1u);
+}
+
+TEST_F(SessionTest, ReservesBehindOtherCommandsAreGatheredToo) {
+  engine_.Hold();
+  client_->Send("put 0 0 60 1\r\na\r\nreserve\r\nreserve\r\n");
+  engine_.WaitForCommands(1);
+  engine_.Release();
+  EXPECT_EQ(client_->Line(), "INSERTED 1");
+  engine_.WaitForReserves(1);
+  EXPECT_EQ(engine_.reserves().front().max, 2u);
+  EndClient();
+  engine_.WaitForReserves(0);
+}
+
 TEST_F(SessionTest, WhatWasCertainlyNotDoneIsAnError) {
   Fail(absl::UnavailableError("another leader"));
   client_->Send("put 0 0 60 1\r\na\r\n");
