@@ -71,7 +71,7 @@ class PeerLoop final : public PeerHandler {
     // for so long. Every 0: never.
     int64_t balance_every_micros = 250'000;
     int64_t balance_after_micros = 5'000'000;
-    // A node of which this loop has heard nothing for so long, while it ran and led, is lost.
+    // A node of which this loop has heard nothing for so long, while it ran and led, is lost. > 0.
     int64_t lost_after_micros = 10'000'000;
   };
   struct ShardParts {
