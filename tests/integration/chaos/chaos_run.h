@@ -30,7 +30,9 @@ struct ChaosOptions {
   std::vector<std::string> kinds;  // of faults (faults.h); empty: all
   // The end of the run: this long, and the fault under way; zero: when each fault has come once.
   absl::Duration length;
-  absl::Duration fault_length_max = absl::Seconds(4);  // about
+  // About. At most 5 s: who hears nothing of a node for 10 s may give others what its connections
+  // hold, which the checkers would take for overlapping leases.
+  absl::Duration fault_length_max = absl::Seconds(4);
   // The longest life of one cluster: then it is judged, and another begins.
   absl::Duration cluster_length = absl::Minutes(4);
   // Every second cluster has a node with a small disk (of this size), which can be full.
