@@ -264,23 +264,6 @@ absl::Status Cluster::RestartInTurn(const std::vector<int>& nodes, absl::Duratio
   return absl::OkStatus();
 }
 
-absl::Status Cluster::AwaitReady(int node, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  while (absl::Now() < deadline) {
-    RETURN_IF_ERROR(Rest(absl::Milliseconds(20)));
-    const auto connection = Connection::Open(AddressOf(node), kAskTimeout);
-    if (!connection.ok()) continue;
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
-    v1::NodeInfo info;
-    if ((*connection)->admin()->GetNodeInfo(&context, {}, &info).ok() && info.ready()) {
-      return absl::OkStatus();
-    }
-  }
-  return absl::DeadlineExceededError(
-      absl::StrCat("node ", node + 1, " is not ready within ", absl::FormatDuration(timeout)));
-}
-
 absl::Status Cluster::CutLinks(const std::vector<Cut>& cuts) {
   RETURN_IF_ERROR(network_->Add(cuts));
   for (const Cut& cut : cuts) cuts_.insert({cut.from, cut.to});

@@ -138,6 +138,23 @@ absl::Status Cluster::Await(const std::string& what, absl::Duration timeout,
   });
 }
 
+absl::Status Cluster::AwaitReady(int node, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (absl::Now() < deadline) {
+    RETURN_IF_ERROR(Rest(absl::Milliseconds(20)));
+    const auto connection = Connection::Open(AddressOf(node), kAskTimeout);
+    if (!connection.ok()) continue;
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
+    v1::NodeInfo info;
+    if ((*connection)->admin()->GetNodeInfo(&context, {}, &info).ok() && info.ready()) {
+      return absl::OkStatus();
+    }
+  }
+  return absl::DeadlineExceededError(
+      absl::StrCat("node ", node + 1, " is not ready within ", absl::FormatDuration(timeout)));
+}
+
 absl::Status Cluster::AwaitHealthy(absl::Duration timeout) {
   return Await("the cluster does not heal", timeout, [this](const Replicas& all) {
     std::vector<int> leaders(static_cast<size_t>(options_.shards), 0);
