@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/check.h"
 
@@ -28,6 +29,24 @@ BeanstalkReply Said(BeanstalkConnection* connection, std::initializer_list<const
   }
   reply.ended = done ? Ended::kOk : Ended::kRefused;
   return reply;
+}
+
+absl::Status WorkOnOne(BeanstalkConnection* connection, const std::string& tube) {
+  connection->Send(absl::StrCat("use ", tube, "\r\nwatch ", tube, "\r\nput 0 0 60 0\r\n\r\n"));
+  for (const char* const done : {"USING", "WATCHING", "INSERTED"}) {
+    const BeanstalkReply reply = Said(connection, {done});
+    if (!reply.ok()) return absl::UnavailableError(absl::StrCat(reply.word, " for ", done));
+  }
+  connection->Send("reserve-with-timeout 5\r\n");
+  const BeanstalkReply reserved = Said(connection, {"RESERVED", "TIMED_OUT"});
+  if (reserved.word != "RESERVED") {
+    return absl::UnavailableError(absl::StrCat(reserved.word, " for RESERVED"));
+  }
+  connection->ReadBody(reserved.numbers.at(1));
+  connection->Send(absl::StrCat("delete ", reserved.numbers.at(0), "\r\n"));
+  const BeanstalkReply deleted = Said(connection, {"DELETED"});
+  if (deleted.ok()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(deleted.word, " for DELETED"));
 }
 
 void Count(const BeanstalkReply& reply, SharedState* shared) {

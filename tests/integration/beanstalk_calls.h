@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "tests/integration/beanstalk_connection.h"
 #include "tests/integration/workload.h"
 #include "tests/support/history.h"
@@ -28,6 +29,10 @@ struct BeanstalkReply {
 // NOT_FOUND, INTERNAL_ERROR and OUT_OF_MEMORY mean that nothing was done. CHECK-fails for any other
 // word: the client or the server does not know the protocol.
 BeanstalkReply Said(BeanstalkConnection* connection, std::initializer_list<const char*> when_done);
+
+// A job's life in a tube where nothing else is: put, reserved, deleted. UNAVAILABLE: it was not,
+// with what the server said.
+absl::Status WorkOnOne(BeanstalkConnection* connection, const std::string& tube);
 
 // Adds it to the numbers of the run; one of a broken connection is left to the caller.
 void Count(const BeanstalkReply& reply, SharedState* shared);

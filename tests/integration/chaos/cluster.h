@@ -102,6 +102,8 @@ class Cluster {
   absl::Status AwaitForgotten(int node, absl::Duration timeout);
   // Makes it lead every shard once, which only who votes there can.
   absl::Status AwaitVotes(int node, absl::Duration timeout);
+  // Until a client of beanstalkd's protocol gets a job done there.
+  absl::Status AwaitServes(int node, absl::Duration timeout);
 
   // --- To nodes that are stopped.
   absl::Status Start(int node);

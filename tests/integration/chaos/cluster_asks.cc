@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "tests/integration/beanstalk_calls.h"
 #include "tests/integration/chaos/cluster.h"
 #include "tests/integration/connection.h"
 
@@ -97,6 +98,16 @@ absl::Status Cluster::AwaitVotes(int node, absl::Duration timeout) {
     }
     if (led.size() == static_cast<size_t>(options_.shards)) return absl::OkStatus();
     return absl::UnavailableError(absl::StrCat("it has led ", led.size(), " shards"));
+  });
+}
+
+// What once kept it from that: the log took the holders of a new disk for ones of the lost disk.
+absl::Status Cluster::AwaitServes(int node, absl::Duration timeout) {
+  const std::string what = absl::StrCat("node ", node + 1, " serves no beanstalkd client");
+  return Retry(what, timeout, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const auto connection,
+                     BeanstalkConnection::Open(BeanstalkAddressOf(node), kAskTimeout));
+    return WorkOnOne(connection.get(), "probe");
   });
 }
 

@@ -201,7 +201,8 @@ absl::Status ReplaceDisk(Cluster* cluster, Prng* random) {
   RETURN_IF_ERROR(cluster->ChangeMember("replace", node, {}, kChangeWithin));
   RETURN_IF_ERROR(cluster->Start(node));
   RETURN_IF_ERROR(MaybeLosePower(cluster, random, node));
-  return cluster->AwaitVotes(node, kChangeWithin);
+  RETURN_IF_ERROR(cluster->AwaitVotes(node, kChangeWithin));
+  return cluster->AwaitServes(node, kChangeWithin);
 }
 
 // A node is taken out, goes on running for a while, and is added again with an empty disk.
@@ -216,7 +217,8 @@ absl::Status RemoveAndAdd(Cluster* cluster, Prng* random) {
   RETURN_IF_ERROR(cluster->ChangeMember("add", node, {cluster->AddressOf(node)}, kChangeWithin));
   RETURN_IF_ERROR(cluster->Start(node));
   RETURN_IF_ERROR(MaybeLosePower(cluster, random, node));
-  return cluster->AwaitVotes(node, kChangeWithin);
+  RETURN_IF_ERROR(cluster->AwaitVotes(node, kChangeWithin));
+  return cluster->AwaitServes(node, kChangeWithin);
 }
 
 // One bit of a file of any kind. Tells which.
