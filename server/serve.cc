@@ -46,6 +46,7 @@
 #include "server/frontend/beanstalk/beanstalk_server.h"
 #include "server/frontend/grpc/grpc_server.h"
 #include "server/net/listener.h"
+#include "server/stop_limit.h"
 #include "storage/log/segment_log_store.h"
 #include "storage/posix_file_system.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
@@ -55,7 +56,9 @@ namespace {
 
 // From the signal to the end, the last flush included.
 constexpr absl::Duration kStopWithin = absl::Seconds(4);
-// Of that, for others to take over what this node leads.
+// And if something hangs.
+constexpr absl::Duration kStopAtMost = absl::Seconds(10);
+// Of kStopWithin, for others to take over what this node leads.
 constexpr absl::Duration kHandOverWithin = absl::Milliseconds(1500);
 constexpr int64_t kLookForLeadersMicros = 20'000;
 // For telling clients that a failed node does not know their outcomes.
@@ -412,7 +415,7 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   return node->data->WritePorts(ports.dump() + "\n");
 }
 
-// Health says that the node serves when it has heard of each shard's leader.
+// Health says that the node serves when it has heard of each shard's leader. On the first loop.
 void WatchReadiness(Node* node) {
   const LeaderTable& leaders = *node->engine->leaders();
   for (uint32_t shard = 0; shard < leaders.shards(); ++shard) {
@@ -440,24 +443,32 @@ void LogStarted(const ServeConfig& config, const Node& node) {
 
 // In an order in which everything that was taken can still be answered.
 void Stop(Node* node) {
+  StopLimit limit(kStopAtMost);
   const absl::Time deadline = absl::Now() + kStopWithin;
   const absl::Time answered_by = deadline - absl::Seconds(2);
   if (node->has_others()) {
+    limit.WaitFor("others to lead its shards");
     if (!node->cluster->LeaveLeadership(absl::Now() + kHandOverWithin)) {
       spdlog::warn("some shards are left without a leader");
     }
     node->engine->Drain();
     // What is taken from here on would be left without an answer: those of commands come from other
     // nodes, whose streams are the next to end.
+    limit.WaitFor("its last answers");
     node->grpc->Close(answered_by);
     node->engine->AwaitAnswers(answered_by);
   }
   node->engine->Drain();
+  limit.WaitFor("connections of the beanstalkd protocol");
   if (node->beanstalk != nullptr) node->beanstalk->Stop();
+  limit.WaitFor("questions to other nodes");
   node->monitor->Stop();
+  limit.WaitFor("streams to and from other nodes");
   node->cluster->Stop();
   if (node->has_others()) node->engine->Abandon();
+  limit.WaitFor("calls and streams of clients");
   node->grpc->Stop(std::max(answered_by, absl::Now()));
+  limit.WaitFor("its threads and the last flush");
   node->engine->Stop(absl::Now() < deadline ? Flusher::LastFlush::kDo : Flusher::LastFlush::kSkip);
 }
 
@@ -481,7 +492,7 @@ int Serve(const ServeConfig& config) {
     _exit(1);
   }
   LogStarted(config, node);
-  WatchReadiness(&node);
+  node.engine->first_loop()->Post([&node] { WatchReadiness(&node); });
   const absl::Status failure = reasons.Wait([&node] {
     if (node.beanstalk == nullptr) return;
     spdlog::info("asked to drain: beanstalkd clients get DRAINING for every put");

@@ -197,7 +197,8 @@ TEST(Admitting, AHolderThatClosesWhileTheNodeIsBusyIsClosedLater) {
     EXPECT_TRUE(answer.has_value() && answer->status.ok());
   };
   commit(node.Enqueue("mail", "x"));
-  const Holder holder = node.router().OpenHolder([](const Machine::EndedLease&) {});
+  const Holder holder =
+      node.router().OpenHolder(LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
   ReserveRequest request;
   request.queues = {"mail"};
   request.holder = holder;

@@ -23,10 +23,12 @@
 namespace holdfast::testing {
 
 class GrowingCluster : public ::testing::Test {
+ public:
+  static constexpr int kShards = 4;
+
  protected:
   static constexpr absl::Duration kChangeWithin = absl::Seconds(60);
   static constexpr int kQueues = 8;
-  static constexpr int kShards = 4;
 
   GrowingCluster() {
     for (int i = 0; i < 3; ++i) addresses_.push_back(FreeAddress());

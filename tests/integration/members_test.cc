@@ -107,7 +107,7 @@ bool IsHealthy(const v1::ClusterView& view) {
   for (const v1::ShardStatus& shard : view.shards()) {
     if (shard.health() != v1::SHARD_HEALTH_OK) return false;
   }
-  return view.shards_size() == kShards && view.members_size() == 3;
+  return view.shards_size() == MembersTest::kShards && view.members_size() == 3;
 }
 
 TEST_F(MembersTest, AnyNodeTellsHowAllOfThemAre) {
@@ -171,7 +171,7 @@ TEST_F(MembersTest, AWrongClockIsWarnedOf) {
   });
   // The library leaves files in memory if it is killed.
   nodes_[1]->Signal(SIGTERM);
-  EXPECT_TRUE(nodes_[1]->Wait(kWithin).ok());
+  EXPECT_TRUE(nodes_[1]->Wait(kChangeWithin).ok());
 }
 
 TEST_F(MembersTest, ANodeThatWasNotAddedIsRefused) {
