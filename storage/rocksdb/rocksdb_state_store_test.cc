@@ -299,9 +299,13 @@ TEST(RocksDbStateStoreTest, WhatIsReadWithoutWaitingIsWhatWasReadBefore) {
   };
   EXPECT_TRUE(absl::IsAborted(read({7}, Reach::kMemory)));
   EXPECT_TRUE(absl::IsAborted(read({7, 8}, Reach::kMemory)));
-  EXPECT_TRUE(read({7}, Reach::kDevice).ok());
-  EXPECT_TRUE(read({7}, Reach::kMemory).ok());
-  EXPECT_TRUE(read({7, 8}, Reach::kMemory).ok());  // in the same block
+  // Unless the file gave way to another one in between.
+  bool in_memory = false;
+  for (int tries = 0; tries < 100 && !in_memory; ++tries) {
+    EXPECT_TRUE(read({7}, Reach::kDevice).ok());
+    in_memory = read({7}, Reach::kMemory).ok() && read({7, 8}, Reach::kMemory).ok();
+  }
+  EXPECT_TRUE(in_memory) << "they lie in one block";
 }
 
 TEST(RocksDbStateStore, AbandonedStagingsAreRemoved) {
