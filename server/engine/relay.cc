@@ -264,9 +264,14 @@ absl::Status Relay::Undecided(const Call& call) const {
 void Relay::WatchDeadlines() {
   if (watching_ || calls_.empty()) return;
   watching_ = true;
-  parts_.executor->RunAt(parts_.executor->MonotonicMicros() + kWatchMicros, [this] {
+  const int64_t planned = parts_.executor->MonotonicMicros() + kWatchMicros;
+  parts_.executor->RunAt(planned, [this, planned] {
     watching_ = false;
     const int64_t now = parts_.executor->MonotonicMicros();
+    // Time in which this node was held up (stopped, or starved) was none for the others to answer.
+    if (const int64_t held_up = now - planned; held_up > kWatchMicros) {
+      for (auto& [number, call] : calls_) call.deadline_micros += held_up;
+    }
     while (!calls_.empty() && calls_.begin()->second.deadline_micros <= now) {
       Finish(calls_.begin(), Failure(Undecided(calls_.begin()->second)));
     }

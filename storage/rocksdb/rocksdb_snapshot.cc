@@ -31,42 +31,58 @@ absl::Status RocksDbSnapshot::ReadError(const rocksdb::Status& status, Table tab
                           absl::StrCat("read table ", TableName(table), " of the state store"));
 }
 
-rocksdb::ReadOptions RocksDbSnapshot::Read(Reach reach) const {
+rocksdb::ReadOptions RocksDbSnapshot::Read() const {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_;
   options.verify_checksums = true;
-  if (reach == Reach::kMemory) options.read_tier = rocksdb::kBlockCacheTier;
   return options;
 }
 
-absl::StatusOr<std::optional<std::string>> RocksDbSnapshot::GetWithin(Reach reach, Table table,
-                                                                      std::string_view key) const {
+absl::StatusOr<std::optional<std::string>> RocksDbSnapshot::Get(Table table,
+                                                                std::string_view key) const {
   std::string value;
   std::string buffer;
   const rocksdb::Status status = database_->db()->Get(
-      Read(reach), database_->family(table), SliceOf(map_->PhysicalKey(key, &buffer)), &value);
+      Read(), database_->family(table), SliceOf(map_->PhysicalKey(key, &buffer)), &value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return ReadError(status, table);
   return std::optional<std::string>(std::move(value));
 }
 
+// With kBlockCacheTier RocksDB answers OK and an empty value where a file is not open, so an empty
+// value says nothing. (Its MultiGet does so where a block is not in the cache, too.)
+absl::StatusOr<std::string> RocksDbSnapshot::GetInMemory(Table table, std::string_view key) const {
+  rocksdb::ReadOptions read = Read();
+  read.read_tier = rocksdb::kBlockCacheTier;
+  std::string value;
+  std::string buffer;
+  const rocksdb::Status status = database_->db()->Get(
+      read, database_->family(table), SliceOf(map_->PhysicalKey(key, &buffer)), &value);
+  // That there is no row, or an error, is for Get to say.
+  if (!status.ok() || value.empty()) return absl::AbortedError("not in memory");
+  return value;
+}
+
 absl::Status RocksDbSnapshot::MultiGet(
     Table table, absl::Span<const std::string_view> keys, Reach reach,
     absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const {
-  // One Get is a third of the cost of setting a batch up. And batches are wrong with
-  // kBlockCacheTier: they take a row whose block is not in the cache for an empty one.
-  if (keys.size() == 1 || reach == Reach::kMemory) {
+  if (reach == Reach::kMemory) {
     for (size_t i = 0; i < keys.size(); ++i) {
-      ASSIGN_OR_RETURN(const std::optional<std::string> value, GetWithin(reach, table, keys[i]));
+      ASSIGN_OR_RETURN(const std::string value, GetInMemory(table, keys[i]));
       found(i, value);
     }
+    return absl::OkStatus();
+  }
+  if (keys.size() == 1) {  // a third of the cost of setting a batch up
+    ASSIGN_OR_RETURN(const std::optional<std::string> value, Get(table, keys[0]));
+    found(0, value);
     return absl::OkStatus();
   }
   std::array<rocksdb::Slice, kKeysAtOnce> slices;
   std::array<rocksdb::PinnableSlice, kKeysAtOnce> values;
   std::array<rocksdb::Status, kKeysAtOnce> statuses;
   std::array<std::string, kKeysAtOnce> buffers;
-  const rocksdb::ReadOptions read = Read(Reach::kDevice);
+  const rocksdb::ReadOptions read = Read();
   for (size_t begin = 0; begin < keys.size(); begin += kKeysAtOnce) {
     const size_t count = std::min(kKeysAtOnce, keys.size() - begin);
     for (size_t i = 0; i < count; ++i) {
@@ -93,7 +109,7 @@ absl::StatusOr<bool> RocksDbSnapshot::ScanSegment(
     absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const {
   const rocksdb::Slice lower(segment.begin);
   const rocksdb::Slice upper(segment.end);
-  rocksdb::ReadOptions read = Read(Reach::kDevice);
+  rocksdb::ReadOptions read = Read();
   read.iterate_lower_bound = &lower;
   read.iterate_upper_bound = &upper;
   std::unique_ptr<rocksdb::Iterator> it(

@@ -26,9 +26,7 @@ class RocksDbSnapshot final : public StateSnapshot {
   RocksDbSnapshot& operator=(const RocksDbSnapshot&) = delete;
   ~RocksDbSnapshot() override;
 
-  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override {
-    return GetWithin(Reach::kDevice, table, key);
-  }
+  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override;
   absl::Status MultiGet(
       Table table, absl::Span<const std::string_view> keys, Reach reach,
       absl::FunctionRef<void(size_t, std::optional<std::string_view>)> found) const override;
@@ -42,9 +40,8 @@ class RocksDbSnapshot final : public StateSnapshot {
   uint64_t sequence() const { return snapshot_->GetSequenceNumber(); }
 
  private:
-  rocksdb::ReadOptions Read(Reach reach) const;
-  absl::StatusOr<std::optional<std::string>> GetWithin(Reach reach, Table table,
-                                                       std::string_view key) const;
+  rocksdb::ReadOptions Read() const;
+  absl::StatusOr<std::string> GetInMemory(Table table, std::string_view key) const;
   // Visits the rows of a segment and adds them to `end`; false if a limit of `range` was reached.
   absl::StatusOr<bool> ScanSegment(
       Table table, const PrefixMap::Segment& segment, const ScanRange& range, ScanEnd* end,

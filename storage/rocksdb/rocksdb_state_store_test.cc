@@ -297,7 +297,7 @@ TEST(RocksDbStateStoreTest, WhatIsReadWithoutWaitingIsWhatWasReadBefore) {
     EXPECT_TRUE(!status.ok() || found == numbers.size());
     return status;
   };
-  EXPECT_TRUE(absl::IsAborted(read({7}, Reach::kMemory)));
+  EXPECT_TRUE(absl::IsAborted(read({7}, Reach::kMemory))) << "not even the file is open";
   EXPECT_TRUE(absl::IsAborted(read({7, 8}, Reach::kMemory)));
   // Unless the file gave way to another one in between.
   bool in_memory = false;

@@ -24,7 +24,6 @@ absl::StatusCode CodeOf(const rocksdb::Status& status) {
     return absl::StatusCode::kDataLoss;
   }
   if (Says(status, EROFS)) return absl::StatusCode::kUnavailable;
-  if (status.IsIncomplete()) return absl::StatusCode::kAborted;  // Reach::kMemory.
   if (status.IsIOError() && absl::StrContains(status.ToString(), "lock")) {
     return absl::StatusCode::kFailedPrecondition;
   }
