@@ -71,8 +71,7 @@ class BitFlipTest : public ::testing::Test {
 
   // Whether an error says where the damage is: the file, and the place in files that can be large.
   // The others, such as identity.json and RocksDB's manifest, are of use as a whole or not at all;
-  // so is the block of a table file's properties, which goes by its name.
-  // Of a table file RocksDB names the offset, or a part that is there once (the footer's fields).
+  // so are the block of a table file's properties and its footer, which go by their names.
   static bool NamesPlace(const std::string& text, const DamageTarget& target) {
     const std::string name = fs::path(target.path).filename().string();
     const size_t at = text.find(name);
