@@ -10,8 +10,7 @@ StopLimit::StopLimit(absl::Duration limit)
         if (stopped_.WaitForNotificationWithTimeout(limit)) return;
         spdlog::critical(
             "holdfast did not stop within {} s: it still waits for {}. It ends as in a crash, "
-            "which "
-            "loses nothing that was acknowledged",
+            "which loses nothing that was acknowledged",
             absl::ToDoubleSeconds(limit), what_.load(std::memory_order_relaxed));
         spdlog::shutdown();
         _exit(1);

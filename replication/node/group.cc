@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/mutant.h"
+#include "replication/raft/config_changer.h"
 #include "replication/raft/configuration.h"
 
 namespace holdfast {
@@ -22,14 +23,6 @@ using raft::Role;
 constexpr int64_t kFreshHeartbeats = 10;
 // How many parts of Options::keep_bytes a cut of the log is exact to.
 constexpr uint64_t kCutParts = 8;
-
-bool IsMember(const raft::Configuration& configuration, ReplicaId replica) {
-  for (const auto* list :
-       {&configuration.voters, &configuration.voters_outgoing, &configuration.learners}) {
-    if (std::find(list->begin(), list->end(), replica) != list->end()) return true;
-  }
-  return false;
-}
 
 bool IsChange(const Entry& entry) { return entry.type == EntryType::kConfiguration; }
 
@@ -236,7 +229,7 @@ void Group::Send(Message message) {
   const int64_t wall = executor_->WallMicros();
   if (message.type != MessageType::kSnapshot) return shell_->Send({std::move(message), wall});
   const bool pinned = pin_ != nullptr && message.snapshot->source == pin_source_;
-  if (!pinned || !IsMember(message.snapshot->configuration, message.to)) {
+  if (!pinned || !raft::IsMember(message.snapshot->configuration, message.to)) {
     // A state from before the receiver joined is of no use to it: the next one may be.
     if (pinned) Unpin();
     return core_->ReportSnapshot(message.to, raft::Core::SnapshotResult::kFailed);

@@ -2,10 +2,9 @@
 // `holdfast cluster recover` does to the stores of a node that does not run.
 //
 //   Positions    how far the node's copies of the shards are; changes nothing
-//   GoOnAlone    each shard: the log here counts as agreed on, to its end ─▶ applied ─▶ this node
-//   is
-//                the only voter, what other nodes' connections held is nobody's ─▶ in the state
-//                store ─▶ the log before it is cut
+//   GoOnAlone    each shard: the log here counts as agreed on, to its end ─▶ applied
+//                ─▶ this node is the only voter, what other nodes' connections held is nobody's
+//                ─▶ in the state store ─▶ the log before it is cut
 //                shard 0: this node is the only member
 //
 // What the others agreed on without this node is lost, and what nobody ever agreed on, but is in

@@ -56,28 +56,6 @@ struct Gathering {
   }
 };
 
-uint32_t ShardOfRef(const LeaseRef& lease, size_t shards) {
-  return static_cast<uint32_t>(lease.job.value() % shards);
-}
-uint32_t ShardOfRef(JobId job, size_t shards) {
-  return static_cast<uint32_t>(job.value() % shards);
-}
-
-template <class Refs>
-std::vector<uint32_t> ShardsOf(const Refs& refs, size_t shards) {
-  std::vector<uint32_t> result;
-  for (const auto& ref : refs) result.push_back(ShardOfRef(ref, shards));
-  return result;
-}
-
-// Some are there, all in one shard.
-template <class Refs>
-bool AreInOneShard(const Refs& refs, size_t shards) {
-  return !refs.empty() && std::all_of(refs.begin(), refs.end(), [&](const auto& ref) {
-    return ShardOfRef(ref, shards) == ShardOfRef(refs.front(), shards);
-  });
-}
-
 template <class Refs>
 Refs Pick(const Refs& refs, const std::vector<size_t>& places) {
   Refs picked;
@@ -177,38 +155,34 @@ void Router::ToAllShards(const Command& command, ExecuteDone done) {
   }
 }
 
+template <class Body, class Refs>
+void Router::ToShardsOf(const Command& command, const Body& body, Refs Body::*refs,
+                        ExecuteDone done) {
+  std::vector<uint32_t> shards;
+  for (const auto& ref : body.*refs) shards.push_back(ShardOf(ref));
+  const bool in_one = !shards.empty() && std::all_of(shards.begin(), shards.end(), [&](uint32_t s) {
+    return s == shards.front();
+  });
+  if (in_one) return Submit(shards.front(), EncodeCommand(command), std::move(done));
+  Split(
+      command.request, shards,
+      [&](const std::vector<size_t>& places) {
+        Body some = body;
+        some.*refs = Pick(body.*refs, places);
+        return some;
+      },
+      std::move(done));
+}
+
 void Router::Execute(const Command& command, ExecuteDone done) {
   const RequestIdentity& request = command.request;
-  const size_t shards = shards_.size();
   std::visit(
       [&](const auto& body) {
         using Body = std::decay_t<decltype(body)>;
         if constexpr (requires { body.leases; }) {
-          if (AreInOneShard(body.leases, shards)) {
-            const uint32_t shard = ShardOfRef(body.leases.front(), shards);
-            return Submit(shard, EncodeCommand(command), std::move(done));
-          }
-          Split(
-              request, ShardsOf(body.leases, shards),
-              [&](const std::vector<size_t>& places) {
-                Body some = body;
-                some.leases = Pick(body.leases, places);
-                return some;
-              },
-              std::move(done));
+          ToShardsOf(command, body, &Body::leases, std::move(done));
         } else if constexpr (requires { body.jobs.front().value(); }) {
-          if (AreInOneShard(body.jobs, shards)) {
-            const uint32_t shard = ShardOfRef(body.jobs.front(), shards);
-            return Submit(shard, EncodeCommand(command), std::move(done));
-          }
-          Split(
-              request, ShardsOf(body.jobs, shards),
-              [&](const std::vector<size_t>& places) {
-                Body some = body;
-                some.jobs = Pick(body.jobs, places);
-                return some;
-              },
-              std::move(done));
+          ToShardsOf(command, body, &Body::jobs, std::move(done));
         } else if constexpr (std::is_same_v<Body, ReserveJobCommand>) {
           Body now = body;
           now.holder = holders_->Now(body.holder);

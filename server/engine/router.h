@@ -54,12 +54,16 @@ class Router final : public Engine {
  private:
   uint32_t ShardOfQueue(std::string_view queue) const;
   uint32_t ShardOf(JobId job) const { return static_cast<uint32_t>(job.value() % shards_.size()); }
+  uint32_t ShardOf(const LeaseRef& lease) const { return ShardOf(lease.job); }
   // Admits the submission and gives it to its shard, or refuses it.
   void Send(uint32_t shard, Submission submission);
   void Submit(uint32_t shard, std::string command, ExecuteDone done);
   template <class Part>
   void Split(const RequestIdentity& request, const std::vector<uint32_t>& shard_of_item,
              const Part& part, ExecuteDone done);
+  // `body` is the command's, and `refs` are the jobs or leases that it is about.
+  template <class Body, class Refs>
+  void ToShardsOf(const Command& command, const Body& body, Refs Body::*refs, ExecuteDone done);
   void ToAllShards(const Command& command, ExecuteDone done);
   // Until it is done everywhere, at most so often: nobody else would try again, and the jobs would
   // be back only when their leases expire. Doing it again changes nothing.

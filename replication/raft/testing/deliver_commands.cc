@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/raft/config_changer.h"
 #include "replication/raft/testing/describe.h"
 #include "replication/raft/testing/interaction_env.h"
 
@@ -84,15 +85,6 @@ bool IsResponse(MessageType type) {
     default:
       return false;
   }
-}
-
-bool Contains(const std::vector<ReplicaId>& ids, ReplicaId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
-bool IsMember(const Configuration& configuration, ReplicaId id) {
-  return Contains(configuration.voters, id) || Contains(configuration.voters_outgoing, id) ||
-         Contains(configuration.learners, id);
 }
 
 }  // namespace

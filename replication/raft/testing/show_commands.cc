@@ -1,7 +1,6 @@
 // What is printed and changes nothing.
 
-#include <algorithm>
-
+#include "replication/raft/config_changer.h"
 #include "replication/raft/testing/describe.h"
 #include "replication/raft/testing/interaction_env.h"
 
@@ -15,13 +14,6 @@ std::string DescribeReads(const std::vector<ReadState>& reads) {
             std::to_string(reads[i].context) + "}";
   }
   return text + "]\n";
-}
-
-bool IsVoter(const Configuration& configuration, ReplicaId id) {
-  const auto in = [id](const std::vector<ReplicaId>& ids) {
-    return std::find(ids.begin(), ids.end(), id) != ids.end();
-  };
-  return in(configuration.voters) || in(configuration.voters_outgoing);
 }
 
 }  // namespace

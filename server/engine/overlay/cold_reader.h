@@ -12,12 +12,12 @@
 //   loop:    if (auto loaded = FilterLoaded(*fetched, releases, overlay)) machine.Load(*loaded);
 //            else fetch again
 //
-// Errors: everything the snapshot reports; DataLoss naming table and key (hex), or the job, when a
-// row cannot be decoded, an index row has no job row or points to a job that is elsewhere, or a
-// payload does not have its digest.
 // Payloads are another matter: they never change, and a few that are in memory already are read
 // on the loop (ReadPayloads with Reach::kMemory), cheaper than two changes of threads.
 //
+// Errors: everything the snapshot reports; DataLoss naming table and key (hex), or the job, when a
+// row cannot be decoded, an index row has no job row or points to a job that is elsewhere, or a
+// payload does not have its digest.
 // Thread-safety: functions without state.
 
 #ifndef HOLDFAST_SERVER_ENGINE_OVERLAY_COLD_READER_H_

@@ -39,6 +39,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "server/engine/engine.h"
 #include "server/frontend/beanstalk/node_view.h"
@@ -180,8 +181,9 @@ class Session final : public std::enable_shared_from_this<Session>, private Stre
   void Reserved(ExecuteResult result);
   void RetryReserve();
   void EndReserve(std::string_view word);
-  // The first `count` of those that wait are about to be answered; the place of the first of them.
-  Place TakeWaiting(uint32_t count);
+  // Lets `answer`, which is given the place of the first, answer the first `count` of those that
+  // wait, and asks for the others.
+  void AnswerWaiting(uint32_t count, absl::FunctionRef<void(Place)> answer);
   // Asks for those that wait and are not answered yet.
   void AskRest();
   void TakeGrants(const ExecuteResult& result);

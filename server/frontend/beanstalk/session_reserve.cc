@@ -88,11 +88,7 @@ void Session::Reserved(ExecuteResult result) {
     const bool later = TroubleOf(result.status) == Trouble::kUnavailable && !peer_done_ &&
                        loop_->MonotonicMicros() < waiting_->deadline_micros;
     if (later) return RetryReserve();
-    const Place place = TakeWaiting(1);
-    const bool rest = waiting_.has_value();
-    AnswerFailure(place, result.status);
-    if (rest) AskRest();
-    return;
+    return AnswerWaiting(1, [&](Place place) { AnswerFailure(place, result.status); });
   }
   if (!result.outcome.grants.empty()) return TakeGrants(result);
   if (result.outcome.code != OutcomeCode::kNothingReady) {
@@ -107,32 +103,30 @@ void Session::Reserved(ExecuteResult result) {
 }
 
 void Session::EndReserve(std::string_view word) {
-  const Place place = TakeWaiting(1);
-  const bool rest = waiting_.has_value();
-  AnswerWord(place, word);
-  if (rest) AskRest();
+  AnswerWaiting(1, [&](Place place) { AnswerWord(place, word); });
 }
 
 void Session::TakeGrants(const ExecuteResult& result) {
   const std::vector<Grant>& grants = result.outcome.grants;
-  const Place first = TakeWaiting(static_cast<uint32_t>(grants.size()));
-  const bool rest = waiting_.has_value();
-  for (size_t i = 0; i < grants.size(); ++i) {
-    TakeGrant(grants[i].job, result.payloads[i], first + i);
-  }
-  if (rest) AskRest();
+  AnswerWaiting(static_cast<uint32_t>(grants.size()), [&](Place first) {
+    for (size_t i = 0; i < grants.size(); ++i) {
+      TakeGrant(grants[i].job, result.payloads[i], first + i);
+    }
+  });
 }
 
-Session::Place Session::TakeWaiting(uint32_t count) {
+void Session::AnswerWaiting(uint32_t count, absl::FunctionRef<void(Place)> answer) {
   CHECK_LE(count, waiting_->count);
   const Place first = waiting_->place;
-  if (count == waiting_->count) {
+  const bool rest = count < waiting_->count;
+  if (rest) {
+    waiting_->place += count;
+    waiting_->count -= count;
+  } else {
     waiting_.reset();
-    return first;
   }
-  waiting_->place += count;
-  waiting_->count -= count;
-  return first;
+  answer(first);
+  if (rest) AskRest();
 }
 
 void Session::RetryReserve() {

@@ -20,6 +20,18 @@ constexpr absl::Duration kAskTimeout = absl::Seconds(2);
 constexpr absl::Duration kAskAgainAfter = absl::Milliseconds(50);
 constexpr absl::Duration kCommandTimeout = absl::Seconds(40);
 
+// One call; UNAVAILABLE with what the node says, or with why it is not reached.
+template <class Response, class Call>
+absl::StatusOr<Response> Ask(const Cluster& cluster, int node, Call call) {
+  ASSIGN_OR_RETURN(const auto connection, Connection::Open(cluster.AddressOf(node), kAskTimeout));
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
+  Response response;
+  const grpc::Status status = call(connection.get(), &context, &response);
+  if (status.ok()) return response;
+  return absl::UnavailableError(absl::StrCat("node ", node + 1, " says: ", status.error_message()));
+}
+
 }  // namespace
 
 absl::Status Cluster::Retry(const std::string& what, absl::Duration timeout,
@@ -61,13 +73,9 @@ absl::Status Cluster::ChangeMember(const std::string& command, int node,
 }
 
 absl::StatusOr<v1::ClusterView> Cluster::AskMembers(int node) {
-  ASSIGN_OR_RETURN(const auto connection, Connection::Open(AddressOf(node), kAskTimeout));
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
-  v1::ClusterView view;
-  const grpc::Status status = connection->cluster()->GetCluster(&context, {}, &view);
-  if (status.ok()) return view;
-  return absl::UnavailableError(absl::StrCat("node ", node + 1, " says: ", status.error_message()));
+  return Ask<v1::ClusterView>(*this, node, [](Connection* to, auto* context, auto* response) {
+    return to->cluster()->GetCluster(context, {}, response);
+  });
 }
 
 absl::Status Cluster::AwaitForgotten(int node, absl::Duration timeout) {
@@ -114,14 +122,10 @@ absl::Status Cluster::AwaitServes(int node, absl::Duration timeout) {
 absl::StatusOr<Cluster::Replicas> Cluster::AskReplicas() {
   Replicas all;
   for (const int node : All()) {
-    ASSIGN_OR_RETURN(const auto connection, Connection::Open(AddressOf(node), kAskTimeout));
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
-    const grpc::Status status = connection->admin()->ListReplicas(&context, {}, &all[node]);
-    if (!status.ok()) {
-      return absl::UnavailableError(
-          absl::StrCat("node ", node + 1, " says: ", status.error_message()));
-    }
+    ASSIGN_OR_RETURN(all[node], Ask<v1::ListReplicasResponse>(
+                                    *this, node, [](Connection* to, auto* context, auto* response) {
+                                      return to->admin()->ListReplicas(context, {}, response);
+                                    }));
     Compare(node, all[node]);
   }
   return all;
@@ -150,20 +154,14 @@ absl::Status Cluster::Await(const std::string& what, absl::Duration timeout,
 }
 
 absl::Status Cluster::AwaitReady(int node, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  while (absl::Now() < deadline) {
-    RETURN_IF_ERROR(Rest(absl::Milliseconds(20)));
-    const auto connection = Connection::Open(AddressOf(node), kAskTimeout);
-    if (!connection.ok()) continue;
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAskTimeout));
-    v1::NodeInfo info;
-    if ((*connection)->admin()->GetNodeInfo(&context, {}, &info).ok() && info.ready()) {
-      return absl::OkStatus();
-    }
-  }
-  return absl::DeadlineExceededError(
-      absl::StrCat("node ", node + 1, " is not ready within ", absl::FormatDuration(timeout)));
+  return Retry(absl::StrCat("node ", node + 1, " is not ready"), timeout, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(
+        const auto info,
+        Ask<v1::NodeInfo>(*this, node, [](Connection* to, auto* context, auto* response) {
+          return to->admin()->GetNodeInfo(context, {}, response);
+        }));
+    return info.ready() ? absl::OkStatus() : absl::UnavailableError("it says so");
+  });
 }
 
 absl::Status Cluster::AwaitHealthy(absl::Duration timeout) {
