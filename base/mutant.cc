@@ -33,6 +33,7 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "LeadAfterFailedWrite",
     "MemoryAheadOfFailedAppend",
     "StoredByIndexOnly",
+    "ElectionTwoConfigsBehind",
     "ReadWithoutOwnCommit",
     "ReadWithoutQuorum",
     "StickinessForever",

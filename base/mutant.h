@@ -39,6 +39,7 @@ enum class Mutant : uint8_t {
   kLeadAfterFailedWrite,         // M
   kMemoryAheadOfFailedAppend,    // N: after a failed append memory and disk differ
   kStoredByIndexOnly,            // O: ABA, stored by index without term
+  kElectionTwoConfigsBehind,     // I: a candidate counts by a configuration two changes old
   kReadWithoutOwnCommit,         // P: ReadIndex before a commit in the term
   kReadWithoutQuorum,            // P: ReadIndex without confirming leadership
   kStickinessForever,            // Q

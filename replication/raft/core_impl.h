@@ -97,7 +97,7 @@ class Core::Impl {
   void Hup(CampaignKind kind);
   void CampaignAs(CampaignKind kind);
   bool IsPromotable() const;
-  bool HasUnappliedConfigChange() const;
+  bool AwaitsConfigChange();
   bool HearsOnlyLeader() const;
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);
@@ -198,6 +198,7 @@ class Core::Impl {
   HardState last_hard_state_;
   SoftState last_soft_state_;
   size_t messages_expected_ = 0;
+  bool finding_changes_ = false;  // configuration entries, in a log that is not at hand
   bool fetching_ = false;         // committed entries that the log does not have at hand
   size_t queued_heartbeats_ = 0;  // how many of the last messages_ are one broadcast of heartbeats
 

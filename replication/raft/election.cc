@@ -81,7 +81,7 @@ void Core::Impl::Hup(CampaignKind kind) {
     return;
   }
   // A configuration that is committed may already decide who the voters are.
-  if (HasUnappliedConfigChange()) {
+  if (AwaitsConfigChange()) {
     Trace(Options::LogLevel::kWarn, options_.id, " cannot campaign at term ", term_,
           " since there are still pending configuration changes to apply");
     return;
@@ -95,18 +95,20 @@ bool Core::Impl::IsPromotable() const {
   return self != nullptr && !self->progress.learner && log_.unstable().snapshot() == nullptr;
 }
 
-bool Core::Impl::HasUnappliedConfigChange() const {
-  std::vector<Entry> page;
-  for (LogIndex next = Next(log_.applied()); next <= log_.commit();) {
-    page.clear();
-    const LogRead read = log_.Read(next, Next(log_.commit()), options_.committed_bytes_max, &page);
-    if (read != LogRead::kOk) return true;  // not known yet: the next timeout asks again
-    for (const Entry& entry : page) {
-      if (entry.type == EntryType::kConfiguration) return true;
-    }
-    next = Next(page.back().index);
-  }
-  return false;
+// Whether a change that is known to be committed is not applied, or not all of the log is known.
+// If not, the log has at most one change that does not count yet: the majorities of neighbouring
+// configurations overlap, those of others need not.
+bool Core::Impl::AwaitsConfigChange() {
+  finding_changes_ = log_.FindConfigChanges(options_.committed_bytes_max) == LogRead::kNotYet;
+  if (finding_changes_) return true;  // the next timeout asks again
+  const std::vector<LogIndex>& changes = log_.config_changes();
+  if (changes.empty()) return false;
+  // A change is logged when the one before it has been applied, and so is committed: the second
+  // in the log says so of the first, also to who has lost the commit index in a crash.
+  const bool proves =
+      options_.validate_config_changes && !MutantIs(Mutant::kElectionTwoConfigsBehind);
+  if (proves && changes.size() > 1) log_.CommitTo(changes[changes.size() - 2]);
+  return changes.front() <= log_.commit();
 }
 
 void Core::Impl::CampaignAs(CampaignKind kind) {

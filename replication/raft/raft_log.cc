@@ -135,12 +135,14 @@ std::optional<LogIndex> RaftLog::Accept(EntryId previous, std::vector<Entry>* en
   const size_t first_new = FirstNew(*entries);
   if (first_new == entries->size()) return agreed;
   CHECK_GT((*entries)[first_new].index, commit_);  // what is committed is never replaced
+  ForgetConfigChangesFrom((*entries)[first_new].index);
   unstable_.TruncateAndAppend(entries, first_new);
   return agreed;
 }
 
 void RaftLog::Restore(std::shared_ptr<const SnapshotDescriptor> snapshot) {
   commit_ = snapshot->index;
+  ForgetConfigChangesFrom(LogIndex());
   unstable_.Restore(std::move(snapshot));
 }
 
@@ -203,6 +205,28 @@ uint64_t RaftLog::OnApplied(LogIndex index) {
 void RaftLog::OnSnapshotInstalled(LogIndex index) {
   unstable_.OnSnapshotStored(index);
   OnApplied(std::max(index, applied_));
+}
+
+LogRead RaftLog::FindConfigChanges(uint64_t bytes_max) {
+  std::erase_if(config_changes_, [this](LogIndex index) { return index <= applied_; });
+  searched_ = std::max(searched_, applied_);
+  std::vector<Entry> page;
+  while (searched_ < last()) {
+    page.clear();
+    const LogRead read = Read(Next(searched_), Next(last()), bytes_max, &page);
+    if (read != LogRead::kOk) return read;
+    for (const Entry& entry : page) {
+      if (entry.type == EntryType::kConfiguration) config_changes_.push_back(entry.index);
+    }
+    searched_ = page.back().index;
+  }
+  return LogRead::kOk;
+}
+
+void RaftLog::ForgetConfigChangesFrom(LogIndex index) {
+  if (index > searched_) return;
+  searched_ = index == LogIndex() ? index : Previous(index);
+  std::erase_if(config_changes_, [this](LogIndex change) { return change > searched_; });
 }
 
 void RaftLog::ReleaseIfEmpty() {

@@ -83,6 +83,14 @@ class RaftLog {
   void OnSnapshotInstalled(LogIndex index);
   void ReleaseIfEmpty();
 
+  // --- Configuration entries.
+
+  // Searches the log after what is applied for configuration entries, `bytes_max` of data at a
+  // time, from where the last search ended. kNotYet: it is not at its end, and to be called again.
+  LogRead FindConfigChanges(uint64_t bytes_max);
+  // Those that the search has found and that are not applied, ascending.
+  const std::vector<LogIndex>& config_changes() const { return config_changes_; }
+
  private:
   struct Batch {
     LogIndex last;
@@ -92,6 +100,7 @@ class RaftLog {
 
   LogIndex Appliable() const;  // the last that may be handed out
   size_t FirstNew(const std::vector<Entry>& entries) const;
+  void ForgetConfigChangesFrom(LogIndex index);
 
   LogReader* reader_;
   UnstableLog unstable_;
@@ -103,6 +112,8 @@ class RaftLog {
   uint64_t applying_bytes_max_;
   uint64_t applying_bytes_ = 0;
   Ring<Batch> applying_batches_;
+  LogIndex searched_;  // the last entry that was searched for configuration entries
+  std::vector<LogIndex> config_changes_;
 };
 
 }  // namespace holdfast::raft

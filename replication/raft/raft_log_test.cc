@@ -254,6 +254,56 @@ TEST(RaftLog, SnapshotStandsForEverythingBefore) {
   EXPECT_TRUE(log->HasCommitted());
 }
 
+TEST(RaftLog, ConfigurationEntriesAreFoundPageByPageAndForgottenWhenTruncated) {
+  Log log({1, 1, 1}, {1, 1});
+  const auto change = [](uint64_t index, uint64_t term) {
+    std::vector<Entry> entries = EntriesOf(index, {term});
+    entries[0].type = EntryType::kConfiguration;
+    return entries;
+  };
+  const auto found = [&] {
+    EXPECT_EQ(log->FindConfigChanges(/*bytes_max=*/1), LogRead::kOk);
+    return log->config_changes();
+  };
+  EXPECT_TRUE(found().empty());
+  log->Append(change(6, 1)[0]);
+  log->Append(EntriesOf(7, {1})[0]);
+  log->Append(change(8, 1)[0]);
+  EXPECT_EQ(found(), (std::vector{LogIndex(6), LogIndex(8)}));
+
+  // Another leader has others from 8 on.
+  std::vector<Entry> others = EntriesOf(8, {2, 2});
+  ASSERT_TRUE(log->Accept(At(1, 7), &others).has_value());
+  EXPECT_EQ(found(), std::vector{LogIndex(6)});
+  others = change(10, 2);
+  ASSERT_TRUE(log->Accept(At(2, 9), &others).has_value());
+  EXPECT_EQ(found(), (std::vector{LogIndex(6), LogIndex(10)}));
+
+  // What is applied is of no interest.
+  log.WriteAll();
+  log->CommitTo(LogIndex(7));
+  log->OnApplied(LogIndex(7));
+  EXPECT_EQ(found(), std::vector{LogIndex(10)});
+
+  auto snapshot = std::make_shared<SnapshotDescriptor>();
+  snapshot->index = LogIndex(20);
+  snapshot->term = Term(2);
+  log->Restore(snapshot);
+  log->Append(change(21, 2)[0]);
+  log->OnSnapshotInstalled(LogIndex(20));
+  EXPECT_EQ(found(), std::vector{LogIndex(21)});
+}
+
+TEST(RaftLog, TheSearchForConfigurationEntriesGoesOnWhereItWas) {
+  Log log({1, 1, 1, 1});
+  log.storage.not_yet = true;
+  EXPECT_EQ(log->FindConfigChanges(1), LogRead::kNotYet);
+  log.storage.not_yet = false;
+  EXPECT_EQ(log->FindConfigChanges(1), LogRead::kOk);
+  log.storage.not_yet = true;  // nothing is read again
+  EXPECT_EQ(log->FindConfigChanges(1), LogRead::kOk);
+}
+
 TEST(RaftLog, AfterAStartTheNewestOfWhatIsKnownToBeCommittedCounts) {
   struct Case {
     uint64_t commit;

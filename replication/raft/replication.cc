@@ -218,6 +218,9 @@ void Core::Impl::ReportUnreachable(ReplicaId id) {
 
 void Core::Impl::LogFetched() {
   fetching_ = false;
+  if (finding_changes_) {
+    finding_changes_ = log_.FindConfigChanges(options_.committed_bytes_max) == LogRead::kNotYet;
+  }
   if (role_ != Role::kLeader) return;
   for (Peer& peer : tracker_.peers()) {
     if (peer.id == options_.id) continue;

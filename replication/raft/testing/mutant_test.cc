@@ -55,6 +55,7 @@ constexpr Case kCases[] = {
     {Mutant::kSnapshotOverNewerEntries, "snapshot_over_newer_entries"},
     {Mutant::kLeadAfterFailedWrite, "failed_write_stops_leading"},
     {Mutant::kStoredByIndexOnly, "async_aba"},
+    {Mutant::kElectionTwoConfigsBehind, "config_proves_earlier"},
     {Mutant::kReadWithoutOwnCommit, "read_before_own_commit"},
     {Mutant::kReadWithoutQuorum, "read_lost_leadership"},
     {Mutant::kStickinessForever, "stickiness_ends"},

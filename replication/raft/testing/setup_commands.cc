@@ -1,5 +1,6 @@
 // What there is: replicas, their logs, the log level.
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -117,7 +118,14 @@ InteractionEnv::Error InteractionEnv::RunSetup(const Command& command, bool* kno
   if (command.name == "log-reads") return LogReads(command.args);
   if (command.name == "_breakpoint") return std::nullopt;
   if (command.name == "restart") {
-    return OnEach(command.args, "restarting", [this](Replica* replica) {
+    return OnEach(command.args, "restarting", [this, &command](Replica* replica) -> Error {
+      if (const CommandArg* const commit = command.Find("commit")) {
+        const std::optional<uint64_t> index = ParseNumber(commit->values[0]);
+        if (!index.has_value()) return "commit must be an index";
+        HardState kept = replica->log->hard_state();
+        kept.commit = std::min(kept.commit, LogIndex(*index));
+        replica->log->SetHardState(kept);
+      }
       Restart(replica);
       return std::nullopt;
     });
