@@ -60,7 +60,8 @@ enum class Reach : uint8_t {
 // Thread-safety: thread-safe; may outlive nothing of its store (release it before the store).
 //
 // Every read verifies checksums. Errors of all reads: kDataLoss (stored bytes are damaged; names
-// the file), kUnavailable or kInternal (the device failed). No error is ever "not found".
+// the file and the place in it), kUnavailable or kInternal (the device failed). No error is ever
+// "not found".
 class StateSnapshot {
  public:
   virtual ~StateSnapshot() = default;

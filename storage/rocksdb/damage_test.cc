@@ -34,7 +34,8 @@ absl::StatusOr<std::unique_ptr<StateStore>> Open(const fs::path& path) {
   return OpenRocksDbStateStore({.directory = path.string(), .block_cache_bytes = 1 << 20});
 }
 
-// An installed staging: files with a range deletion each, over what the flushes left of the shard.
+// An installed staging: rows under a prefix of their own, beside what the flushes left of the
+// shard.
 void ReplaceShard(StateStore* store, uint32_t shard, Tables* tables) {
   std::string begin;
   std::string end;

@@ -28,18 +28,22 @@ class SilentLogger final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
+bool GivesPlace(const std::string& message) { return absl::StrContains(message, " offset "); }
+
 // The one place of a table that its checksums leave out: a number that older versions of RocksDB
 // changed in place, and that is always 0 here. RocksDB refuses others when it opens the database.
 rocksdb::Status CheckSequenceNumber(const rocksdb::TableProperties& properties) {
   const auto& collected = properties.user_collected_properties;
   const auto it = collected.find("rocksdb.external_sst_file.global_seqno");
   if (it == collected.end() || it->second == std::string(8, '\0')) return rocksdb::Status::OK();
-  return rocksdb::Status::Corruption("the sequence number is not 0");
+  return rocksdb::Status::Corruption("global seqno is not 0");
 }
 
-// RocksDB's errors when it opens a table do not name it. Names the tables that
-// cannot be opened by themselves; empty if there are none.
-std::string DamagedTables(const std::string& directory, const rocksdb::Options& options) {
+// RocksDB says at which offset of which file a block is damaged. Of the parts that a table has once
+// it says neither file nor offset. Names the tables that cannot be opened by themselves, and the
+// part; empty if there are none.
+std::string DamagedTables(const std::string& directory) {
+  const rocksdb::Options options(rocksdb::DBOptions(), TableOptions(Table::kJob, nullptr));
   std::string damaged;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
@@ -48,9 +52,26 @@ std::string DamagedTables(const std::string& directory, const rocksdb::Options& 
     rocksdb::Status status = reader.Open(entry.path().string());
     if (status.ok()) status = CheckSequenceNumber(*reader.GetTableProperties());
     if (status.ok()) continue;
-    absl::StrAppend(&damaged, "; ", entry.path().string(), ": ", status.ToString());
+    const std::string message = status.ToString();
+    absl::StrAppend(&damaged, "; ", entry.path().string(), ": ", message);
+    if (GivesPlace(message)) continue;
+    absl::StrAppend(&damaged,
+                    absl::StrContains(message, "seqno") || absl::StrContains(message, "propert")
+                        ? ", in its properties"
+                        : ", in its footer");
   }
   return damaged;
+}
+
+// FromRocksDb, and the message of kDataLoss names the damaged files and places.
+absl::Status DamageNamed(const rocksdb::Status& status, const std::string& what,
+                         const std::string& directory) {
+  const absl::Status plain = FromRocksDb(status, what);
+  if (plain.code() != absl::StatusCode::kDataLoss) return plain;
+  // A missing table is looked for under a second name, which is the one that RocksDB tells.
+  std::string message = absl::StrReplaceAll(std::string(plain.message()), {{".ldb", ".sst"}});
+  if (!GivesPlace(message)) absl::StrAppend(&message, DamagedTables(directory));
+  return absl::DataLossError(message);
 }
 
 }  // namespace
@@ -68,7 +89,7 @@ void BackgroundWork::OnCompactionCompleted(rocksdb::DB*, const rocksdb::Compacti
 
 void BackgroundWork::OnBackgroundError(rocksdb::BackgroundErrorReason reason,
                                        rocksdb::Status* status) {
-  const absl::Status error = FromRocksDb(*status, "compact the state store");
+  const absl::Status error = DamageNamed(*status, "compact the state store", directory_);
   if (reason == rocksdb::BackgroundErrorReason::kCompaction && absl::IsResourceExhausted(error)) {
     // Nothing but new files of its own has been touched: RocksDB tries it again after a second.
     *status = rocksdb::Status::OK();
@@ -91,7 +112,7 @@ absl::Status Database::OpenWith(const RocksDbStateStoreOptions& options,
   cache.high_pri_pool_ratio = 0.4;
   cache_ = rocksdb::NewLRUCache(cache);
   directory_ = options.directory;
-  background_ = std::make_shared<BackgroundWork>();
+  background_ = std::make_shared<BackgroundWork>(directory_);
   db_options.listeners.push_back(background_);
   if (options.env != nullptr) db_options.env = options.env;
 
@@ -140,8 +161,8 @@ absl::StatusOr<std::optional<std::string>> Database::ReadMetaUnopened(
   db_options.info_log = std::make_shared<SilentLogger>();
   RETURN_IF_ERROR(database.OpenWith(options, std::move(db_options), Access::kReadOnly));
   std::string value;
-  const rocksdb::Status status = database.db()->Get(
-      rocksdb::ReadOptions(), database.family(Table::kMeta), SliceOf(key), &value);
+  const rocksdb::Status status =
+      database.db()->Get(ReadOptions(), database.family(Table::kMeta), SliceOf(key), &value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return database.Error(status, "read the flush number of the state store");
   return std::optional<std::string>(std::move(value));
@@ -163,16 +184,7 @@ FileEdges Database::Edges(Table table) const {
 }
 
 absl::Status Database::Error(const rocksdb::Status& status, const std::string& what) const {
-  const absl::Status plain = FromRocksDb(status, what);
-  if (plain.code() != absl::StatusCode::kDataLoss) return plain;
-  // A missing table is looked for under a second name, which is the one that RocksDB tells.
-  std::string message = absl::StrReplaceAll(std::string(plain.message()), {{".ldb", ".sst"}});
-  if (!absl::StrContains(message, ".sst")) {
-    absl::StrAppend(&message,
-                    DamagedTables(directory_, rocksdb::Options(rocksdb::DBOptions(),
-                                                               TableOptions(Table::kJob, cache_))));
-  }
-  return absl::DataLossError(message);
+  return DamageNamed(status, what, directory_);
 }
 
 Database::~Database() {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -34,6 +35,7 @@ inline std::string_view ViewOf(const rocksdb::Slice& s) { return {s.data(), s.si
 // Notes errors and bytes of background work. Thread-safe.
 class BackgroundWork final : public rocksdb::EventListener {
  public:
+  explicit BackgroundWork(std::string directory) : directory_(std::move(directory)) {}
   void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& info) override;
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override;
 
@@ -42,6 +44,7 @@ class BackgroundWork final : public rocksdb::EventListener {
   absl::Status health() const;
 
  private:
+  const std::string directory_;  // Of the database.
   std::atomic<uint64_t> compacted_bytes_{0};
   mutable absl::Mutex mutex_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
@@ -70,7 +73,7 @@ class Database {
   // Where the table's files begin and end at this moment.
   FileEdges Edges(Table table) const;
 
-  // FromRocksDb, and the message names the damaged files.
+  // FromRocksDb, and the message names the damaged files, and in them the offset or the part.
   absl::Status Error(const rocksdb::Status& status, const std::string& what) const;
 
   rocksdb::DB* db() const { return db_.get(); }

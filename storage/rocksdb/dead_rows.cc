@@ -1,6 +1,7 @@
 #include "storage/rocksdb/dead_rows.h"
 
 #include "rocksdb/convenience.h"
+#include "storage/rocksdb/table_options.h"
 
 namespace holdfast {
 namespace {
@@ -54,7 +55,7 @@ bool DeadRows::DropPrefix(uint32_t physical) {
 bool DeadRows::NoteRowsOf(Table table, const std::string& begin, const std::string& end) {
   const rocksdb::Slice lower(begin);
   const rocksdb::Slice upper(end);
-  rocksdb::ReadOptions read;
+  rocksdb::ReadOptions read = ReadOptions();
   read.fill_cache = false;
   read.iterate_lower_bound = &lower;
   read.iterate_upper_bound = &upper;

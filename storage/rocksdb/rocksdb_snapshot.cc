@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "storage/rocksdb/table_options.h"
 
 namespace holdfast {
 namespace {
@@ -32,9 +33,8 @@ absl::Status RocksDbSnapshot::ReadError(const rocksdb::Status& status, Table tab
 }
 
 rocksdb::ReadOptions RocksDbSnapshot::Read() const {
-  rocksdb::ReadOptions options;
+  rocksdb::ReadOptions options = ReadOptions();
   options.snapshot = snapshot_;
-  options.verify_checksums = true;
   return options;
 }
 

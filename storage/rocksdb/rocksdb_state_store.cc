@@ -329,8 +329,8 @@ absl::Status EmptyDirectory(const std::string& path) {
 // Where the shards' rows lie.
 absl::StatusOr<PrefixMap> ReadAddresses(const Database& database, const std::string& directory) {
   std::string value;
-  const rocksdb::Status status = database.db()->Get(
-      rocksdb::ReadOptions(), database.family(Table::kMeta), SliceOf(kAddressesKey), &value);
+  const rocksdb::Status status = database.db()->Get(ReadOptions(), database.family(Table::kMeta),
+                                                    SliceOf(kAddressesKey), &value);
   if (status.IsNotFound()) return PrefixMap();
   if (!status.ok()) return database.Error(status, "read the addresses of the state store");
   std::optional<PrefixMap> map = PrefixMap::Decode(value);

@@ -72,6 +72,16 @@ rocksdb::DBOptions DatabaseOptions(int open_files_max) {
   return o;
 }
 
+rocksdb::ReadOptions ReadOptions() {
+  rocksdb::ReadOptions o;
+  o.verify_checksums = true;
+  // There are none. And a scan that looks for them stops at the end of each file of a level to do
+  // so; where it cannot read the first block of the next one, it goes on without that file and all
+  // behind it, and says nothing (RocksDB before 8.5.2, its pull request 11782).
+  o.ignore_range_deletions = true;
+  return o;
+}
+
 rocksdb::ColumnFamilyOptions TableOptions(Table table, std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::ColumnFamilyOptions o;
   rocksdb::BlockBasedTableOptions block = BlockOptions(table);

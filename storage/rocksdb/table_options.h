@@ -14,6 +14,9 @@ namespace holdfast {
 // Options of the whole database. Never stalls a write, keeps nothing in a log of RocksDB's.
 rocksdb::DBOptions DatabaseOptions(int open_files_max);
 
+// Options of every read. Each verifies checksums.
+rocksdb::ReadOptions ReadOptions();
+
 // Options of one table. `cache` holds its data, index and filter blocks.
 rocksdb::ColumnFamilyOptions TableOptions(Table table, std::shared_ptr<rocksdb::Cache> cache);
 

@@ -80,7 +80,7 @@ class BitFlipTest : public ::testing::Test {
         absl::StartsWith(target.path, "log/") || absl::EndsWith(target.path, ".sst");
     return !can_be_large ||
            std::regex_search(text, std::regex("(offset|block|byte|record|at) *[=:]? *[0-9]+|"
-                                              "\\bproperties\\b|\\bformat_version\\b"));
+                                              "\\bin its (properties|footer)\\b"));
   }
 
   // Damages a copy and judges what the server makes of it; tells which way it went.
