@@ -41,7 +41,14 @@ void HolderRegistry::Close(const Holder& holder) {
     listener = std::move(it->second);
     listeners_.erase(it);
   }
+  if (listener->caller.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    // From within `ended`, which must outlive its own call.
+    listener->mutex.AssertHeld();
+    listener->closed = true;
+    return;
+  }
   absl::MutexLock lock(&listener->mutex);
+  listener->closed = true;
   listener->ended = nullptr;
 }
 
@@ -55,7 +62,10 @@ void HolderRegistry::Notify(const Machine::EndedLease& lease) {
     listener = it->second;
   }
   absl::MutexLock lock(&listener->mutex);
-  if (listener->ended != nullptr) listener->ended(lease);
+  if (listener->closed || listener->ended == nullptr) return;
+  listener->caller.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  listener->ended(lease);
+  listener->caller.store(std::thread::id(), std::memory_order_relaxed);
 }
 
 }  // namespace holdfast

@@ -7,7 +7,8 @@
 // kNeverLost + n.
 //
 // Thread-safety: thread-safe. A callback runs under no lock of the table, but never after
-// Close() of its holder has returned.
+// Close() of its holder has returned. It may itself close its holder, as the last thing that it
+// does with what it was opened for.
 
 #ifndef HOLDFAST_SERVER_ENGINE_HOLDER_REGISTRY_H_
 #define HOLDFAST_SERVER_ENGINE_HOLDER_REGISTRY_H_
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -51,6 +53,8 @@ class HolderRegistry {
   struct Listener {
     absl::Mutex mutex;  // held while `ended` runs
     LeaseEndedFn ended ABSL_GUARDED_BY(mutex);
+    bool closed ABSL_GUARDED_BY(mutex) = false;
+    std::atomic<std::thread::id> caller{};  // the thread in which `ended` runs
   };
   bool IsOfThisRun(const Holder& holder) const {
     if (holder.node != node_) return false;

@@ -285,6 +285,8 @@ void Shard::OnCommitted(absl::Span<const raft::Entry> entries) {
 }
 
 void Shard::OnLeaderStart(Term) {
+  // The log may go on for a while, but what it was asked from here on nobody would answer.
+  if (stopped_) return;
   clock_.Start(applier_->log_time(), Clocks());
   leading_ = true;
   if (options_.incarnation > 1) {

@@ -211,6 +211,21 @@ TEST(Stop, AnswersWhoWaitsForAnEntryThatDoesNotCome) {
   EXPECT_EQ(node.Await(node.Ask(QueueQuery{"mail"})).status.code(), absl::StatusCode::kUnavailable);
 }
 
+// The groups run to the end of the stop, and may win an election whose votes were under way.
+TEST(Stop, WhatComesLaterIsRefusedThoughTheShardIsMadeTheLeader) {
+  TestNode node({.commits = kByHand});
+  ASSERT_TRUE(node.StartFollowing().ok());
+  node.OnLoop([&] {
+    node.relay().Stop();
+    node.shard().Stop();
+    node.log().Lead();
+  });
+  const auto enqueue = node.Enqueue("mail", "x");
+  node.events().RunUntilIdle();
+  ASSERT_TRUE(enqueue.has_value());
+  EXPECT_EQ(CodeOf(enqueue), absl::StatusCode::kUnavailable);
+}
+
 // A proposal may be refused without an end of leadership, while it is being handed over. What
 // nobody waits for was once lost with it: a due lease then stayed until the next command.
 TEST(Proposals, ThatAreRefusedAreTriedAgainIfNobodyWaitsForThem) {
