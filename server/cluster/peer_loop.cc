@@ -160,7 +160,7 @@ std::vector<Candidate> PeerLoop::Candidates(const raft::Status& status,
 }
 
 void PeerLoop::Balance() {
-  balancing_ = members_->members.size() > 1 && !leaving_;
+  balancing_ = !leaving_;
   if (!balancing_) return;
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
