@@ -137,11 +137,11 @@ void GrpcServer::Close(absl::Time deadline) {
 }
 
 void GrpcServer::Stop(absl::Time deadline) {
-  if (server_ == nullptr) return;
+  if (server_ == nullptr || stopped_) return;
   Close(deadline);
   closing_.join();
   server_->Wait();
-  server_.reset();
+  stopped_ = true;
 }
 
 }  // namespace holdfast

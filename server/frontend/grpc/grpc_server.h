@@ -83,6 +83,7 @@ class GrpcServer {
   AdminService admin_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+  bool stopped_ = false;
   std::thread closing_;  // between Close and Stop: gRPC's shutdown blocks
 };
 
