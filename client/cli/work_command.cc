@@ -1,8 +1,10 @@
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <string_view>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +28,7 @@ struct Arguments {
 std::atomic<Worker*> running_worker{nullptr};
 std::atomic<int> signals_seen{0};
 std::atomic<bool> hurry{false};        // ends the commands, too
+std::atomic<bool> tells{false};        // on stderr, what becomes of it
 std::atomic<int> cannot_run{kExitOk};  // the exit code if the command cannot be started
 
 // The first signal stops gracefully, the second also ends the commands, the third is the end.
@@ -35,6 +38,9 @@ void OnSignal(int number) {
   if (worker == nullptr || seen >= 3) _exit(128 + number);
   if (seen == 2) hurry.store(true);
   worker->Stop();
+  if (seen > 1 || !tells.load()) return;
+  constexpr std::string_view kText = "holdfast work: ends when the running commands have ended\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kText.data(), kText.size());
 }
 
 void HandleSignals() {
@@ -119,6 +125,7 @@ void Run(CliContext* context, const Arguments& arguments) {
     return context->Misuse(absl::InvalidArgumentError(
         "work needs a command: holdfast work QUEUE -- COMMAND ARGUMENT..."));
   }
+  tells.store(!arguments.quiet);
   Worker::Options options;
   options.queues = arguments.queues;
   options.parallel = arguments.parallel;

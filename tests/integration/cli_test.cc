@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -81,6 +82,10 @@ class Cli : public ::testing::Test {
   void Await(const std::string& queue, const char* name, uint64_t at_least) {
     const absl::Time deadline = absl::Now() + kPatience;
     while (Count(queue, name) < at_least) ASSERT_LT(absl::Now(), deadline) << queue << name;
+  }
+  static void AwaitSaid(const Process& process, const std::string& part) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!absl::StrContains(process.Log(), part)) ASSERT_LT(absl::Now(), deadline) << part;
   }
   std::string Write(const std::string& name, const std::string& text) {
     const std::string path = directory_.path() + "/" + name;
@@ -244,6 +249,7 @@ TEST_F(Cli, WorkStopsAfterItsRunningCommand) {
       Begin({"work", "q", "--", "sh", "-c", "until test -e " + fifo + "; do sleep 0.05; done"});
   Await("q", "reserved", 1);
   worker->Signal(SIGTERM);
+  AwaitSaid(*worker, "ends when");
   Write("go", "");
   ExpectSays(End(worker.get()), 0, "1 done, 0 failed");
   EXPECT_EQ(Count("q", "ready"), 2u);
