@@ -98,6 +98,7 @@ class Core::Impl {
   void CampaignAs(CampaignKind kind);
   bool IsPromotable() const;
   bool AwaitsConfigChange();
+  void FindConfigChanges();
   bool HearsOnlyLeader() const;
   void HandleVoteRequest(const Message& message);
   void HandleVoteResponse(const Message& message);

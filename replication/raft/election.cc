@@ -95,11 +95,15 @@ bool Core::Impl::IsPromotable() const {
   return self != nullptr && !self->progress.learner && log_.unstable().snapshot() == nullptr;
 }
 
+void Core::Impl::FindConfigChanges() {
+  finding_changes_ = log_.FindConfigChanges(options_.committed_bytes_max) != LogRead::kOk;
+}
+
 // Whether a change that is known to be committed is not applied, or not all of the log is known.
 // If not, the log has at most one change that does not count yet: the majorities of neighbouring
 // configurations overlap, those of others need not.
 bool Core::Impl::AwaitsConfigChange() {
-  finding_changes_ = log_.FindConfigChanges(options_.committed_bytes_max) == LogRead::kNotYet;
+  FindConfigChanges();
   if (finding_changes_) return true;  // the next timeout asks again
   const std::vector<LogIndex>& changes = log_.config_changes();
   if (changes.empty()) return false;

@@ -142,7 +142,7 @@ std::optional<LogIndex> RaftLog::Accept(EntryId previous, std::vector<Entry>* en
 
 void RaftLog::Restore(std::shared_ptr<const SnapshotDescriptor> snapshot) {
   commit_ = snapshot->index;
-  ForgetConfigChangesFrom(LogIndex());
+  ForgetConfigChangesFrom(LogIndex(1));
   unstable_.Restore(std::move(snapshot));
 }
 
@@ -225,7 +225,7 @@ LogRead RaftLog::FindConfigChanges(uint64_t bytes_max) {
 
 void RaftLog::ForgetConfigChangesFrom(LogIndex index) {
   if (index > searched_) return;
-  searched_ = index == LogIndex() ? index : Previous(index);
+  searched_ = Previous(index);
   std::erase_if(config_changes_, [this](LogIndex change) { return change > searched_; });
 }
 

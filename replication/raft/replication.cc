@@ -218,9 +218,7 @@ void Core::Impl::ReportUnreachable(ReplicaId id) {
 
 void Core::Impl::LogFetched() {
   fetching_ = false;
-  if (finding_changes_) {
-    finding_changes_ = log_.FindConfigChanges(options_.committed_bytes_max) == LogRead::kNotYet;
-  }
+  if (finding_changes_) FindConfigChanges();
   if (role_ != Role::kLeader) return;
   for (Peer& peer : tracker_.peers()) {
     if (peer.id == options_.id) continue;

@@ -2,11 +2,9 @@
 // and spread and hand over leadership.
 
 #include <atomic>
-#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -158,56 +156,43 @@ uint64_t ReadyAt(TestCluster& cluster, NodeId node) {
   return result.queues.empty() ? 0 : result.queues[0].counts[static_cast<int>(JobState::kReady)];
 }
 
-TEST(Cluster, WhatALostNodeHeldIsGivenToOthers) {
-  TestCluster::Options options = {.shards = 2};
+TestCluster::Options JudgingSoon(uint32_t nodes) {
+  TestCluster::Options options = {.nodes = nodes, .shards = 2};
   options.cluster.loop.balance_every_micros = 50'000;
   options.cluster.loop.lost_after_micros = 500'000;
-  TestCluster cluster(options);
+  return options;
+}
+
+// Starts all nodes; then a holder of `node` has the only job.
+void HoldTheOnlyJob(TestCluster& cluster, NodeId node) {
   cluster.StartAll();
   ASSERT_TRUE(cluster.AwaitLeaders());
   ASSERT_TRUE(cluster.Enqueue(Queue(0), "x").ok());
-  const Holder holder = cluster.engine(NodeId(3)).router()->OpenHolder(
+  const Holder holder = cluster.engine(node).router()->OpenHolder(
       LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
-  const ExecuteResult held = cluster.ReserveAt(NodeId(3), As(holder, absl::Seconds(20)));
+  const ExecuteResult held = cluster.ReserveAt(node, As(holder, absl::Seconds(20)));
   ASSERT_EQ(held.outcome.grants.size(), 1u) << held.status;
   EXPECT_EQ(ReadyAt(cluster, NodeId(1)), 0u);
+}
+
+TEST(Cluster, WhatALostNodeHeldIsGivenToOthers) {
+  TestCluster cluster(JudgingSoon(3));
+  ASSERT_NO_FATAL_FAILURE(HoldTheOnlyJob(cluster, NodeId(3)));
   cluster.Crash(NodeId(3));
   EXPECT_TRUE(cluster.Await([&] { return ReadyAt(cluster, NodeId(1)) == 1; }));
 }
 
-// Whether the node's copy of the shard is the only one that votes.
-bool IsAlone(NodeEngine& engine, ShardId shard) {
-  absl::Notification asked;
-  bool alone = false;
-  engine.loop(engine.LoopIndexOf(shard))->Post([&] {
-    const std::optional<raft::Status> status = engine.group(shard)->GetStatus();
-    alone = status.has_value() && status->configuration.voters.size() == 1;
-    asked.Notify();
-  });
-  asked.WaitForNotification();
-  return alone;
-}
-
 // With nobody left to hand over to, it judged no node any more.
 TEST(Cluster, WhatARemovedNodeHeldIsGivenToOthersByAMemberThatIsAlone) {
-  TestCluster::Options options = {.nodes = 2, .shards = 2};
-  options.cluster.loop.balance_every_micros = 50'000;
-  options.cluster.loop.lost_after_micros = 500'000;
-  TestCluster cluster(options);
-  cluster.StartAll();
-  ASSERT_TRUE(cluster.AwaitLeaders());
-  ASSERT_TRUE(cluster.Enqueue(Queue(0), "x").ok());
-  const Holder holder = cluster.engine(NodeId(2)).router()->OpenHolder(
-      LeasesAtClose::kRelease, [](const Machine::EndedLease&) {});
-  const ExecuteResult held = cluster.ReserveAt(NodeId(2), As(holder, absl::Seconds(20)));
-  ASSERT_EQ(held.outcome.grants.size(), 1u) << held.status;
+  TestCluster cluster(JudgingSoon(2));
+  ASSERT_NO_FATAL_FAILURE(HoldTheOnlyJob(cluster, NodeId(2)));
   MembersView members = *cluster.membership(NodeId(1)).Get();
   ++members.version;
   members.members.at(NodeId(2)).state = MemberState::kLeaving;
   for (const NodeId node : {NodeId(1), NodeId(2)}) cluster.membership(node).Update(members);
   ASSERT_TRUE(cluster.Await([&] {
-    return IsAlone(cluster.engine(NodeId(1)), ShardId(0)) &&
-           IsAlone(cluster.engine(NodeId(1)), ShardId(1));
+    return cluster.VotersOf(NodeId(1), ShardId(0)) == 1 &&
+           cluster.VotersOf(NodeId(1), ShardId(1)) == 1;
   }));
   ++members.version;
   members.members.erase(NodeId(2));

@@ -58,7 +58,10 @@ SnapshotReceiver::Parts PeerLoop::ReceiverParts() {
 void PeerLoop::SetMembers(Membership::View members) {
   CHECK(parts_.executor->IsCurrent());
   members_ = std::move(members);
-  if (!balancing_ && options_.balance_every_micros > 0) Balance();
+  if (!balancing_ && options_.balance_every_micros > 0) {
+    balancing_ = true;
+    Balance();
+  }
 }
 
 // --- Messages.
@@ -160,8 +163,7 @@ std::vector<Candidate> PeerLoop::Candidates(const raft::Status& status,
 }
 
 void PeerLoop::Balance() {
-  balancing_ = !leaving_;
-  if (!balancing_) return;
+  if (leaving_) return;
   const int64_t now = parts_.executor->MonotonicMicros();
   parts_.executor->RunAt(now + options_.balance_every_micros, [this] { Balance(); });
   silence_.Tick(now);

@@ -7,8 +7,8 @@ namespace holdfast::sim {
 namespace {
 
 constexpr uint64_t kRefusedAgainMicrosMax = 60'000;
-// Doubled each time, so that a slow cluster is not buried in repeats; at most 4 s, so that one whom a
-// node that is cut off has accepted is tried twice more while progress is due (core_run.cc).
+// Doubled each time, so that a slow cluster is not buried in repeats; at most 4 s, so that one whom
+// a node that is cut off has accepted is tried twice more while progress is due (core_run.cc).
 constexpr uint64_t kAcceptedAgainMicros = 500'000;
 constexpr uint32_t kDoublingsMax = 2;
 

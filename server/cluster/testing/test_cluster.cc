@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -224,6 +225,15 @@ void TestCluster::OnLoop(NodeId node, ShardId shard, absl::AnyInvocable<void() &
     done.Notify();
   });
   done.WaitForNotification();
+}
+
+uint64_t TestCluster::VotersOf(NodeId node, ShardId shard) {
+  uint64_t voters = 0;
+  OnLoop(node, shard, [&] {
+    const std::optional<raft::Status> status = engine(node).group(shard)->GetStatus();
+    if (status.has_value()) voters = status->configuration.voters.size();
+  });
+  return voters;
 }
 
 LogIndex TestCluster::AppliedOf(NodeId node, ShardId shard) { return See(node, shard).applied; }

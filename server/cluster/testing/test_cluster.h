@@ -71,6 +71,8 @@ class TestCluster {
   // --- Looking.
   NodeId LeaderOf(ShardId shard);
   uint64_t ShardsLedBy(NodeId node);
+  // Voters of the shard's group, as far as the node has applied its changes; 0 while it starts.
+  uint64_t VotersOf(NodeId node, ShardId shard);
   LogIndex AppliedOf(NodeId node, ShardId shard);
   // The state's hash and how far it is applied, of one moment.
   struct Seen {
