@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -13,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "base/coding.h"
 #include "base/prng.h"
+#include "base/testing/flip_bit.h"
 #include "gtest/gtest.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
 #include "storage/rocksdb/scratch_directory.h"
@@ -131,16 +131,6 @@ Kind KindOf(const std::string& name) {
   return Kind::kOther;
 }
 
-void FlipBit(const fs::path& path, uint64_t offset, int bit) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  char c = 0;
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.get(c);
-  file.seekp(static_cast<std::streamoff>(offset));
-  file.put(static_cast<char>(c ^ (1 << bit)));
-  ASSERT_TRUE(file.good());
-}
-
 class Damage : public testing::Test {
  protected:
   Damage() : original_(directory_.path() + "/original"), copy_(directory_.path() + "/copy") {
@@ -197,7 +187,7 @@ TEST_F(Damage, AFlippedBitIsRefusedByNameOrHarmless) {
     const size_t wanted = kind == Kind::kManifest ? 80 : 16;
     while (offsets.size() < std::min<uint64_t>(wanted, size)) offsets.insert(prng.Below(size));
     for (const uint64_t offset : offsets) {
-      const int bit = static_cast<int>(prng.Below(8));
+      const auto bit = static_cast<unsigned>(prng.Below(8));
       SCOPED_TRACE(testing::Message() << name << " offset " << offset << " bit " << bit);
       Copy();
       FlipBit(copy_ / name, offset, bit);

@@ -6,9 +6,6 @@
 // it. RocksDB then leaves out the file and all behind it, without an error, unless it is told that
 // there are no range deletions (table_options.cc).
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -25,6 +22,7 @@
 #include "absl/strings/match.h"
 #include "base/coding.h"
 #include "base/prng.h"
+#include "base/testing/flip_bit.h"
 #include "gtest/gtest.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
@@ -125,16 +123,9 @@ class IdleEnv final : public rocksdb::EnvWrapper {
 };
 
 // Flips a bit of the byte `from_end` bytes before the end; of the first byte if there are fewer.
-void FlipBit(const fs::path& path, uint64_t from_end) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  ASSERT_GE(fd, 0) << path;
-  char c = 0;
+void Damage(const fs::path& path, uint64_t from_end) {
   const uint64_t size = fs::file_size(path);
-  const uint64_t offset = size - std::min(size, from_end);
-  ASSERT_EQ(pread(fd, &c, 1, static_cast<off_t>(offset)), 1);
-  c = static_cast<char>(c ^ (1 << (from_end * 5 % 8)));
-  ASSERT_EQ(pwrite(fd, &c, 1, static_cast<off_t>(offset)), 1);
-  close(fd);
+  FlipBit(path, size - std::min(size, from_end), from_end * 5 % 8);
 }
 
 class TableDamage : public testing::Test {
@@ -271,7 +262,7 @@ class TableDamage : public testing::Test {
       for (uint64_t f = kFirst; f + 1 < paths_.size() && done < offsets.size(); f += 2) {
         damaged.emplace_back(f, offsets[done++]);
       }
-      for (const auto& [f, offset] : damaged) FlipBit(paths_[f], offset);
+      for (const auto& [f, offset] : damaged) Damage(paths_[f], offset);
       {
         auto store = OpenRocksDbStateStore(Options());
         EXPECT_TRUE(store.ok()) << store.status();
@@ -283,7 +274,7 @@ class TableDamage : public testing::Test {
           if (HasFailure()) return harmless;
         }
       }
-      for (const auto& [f, offset] : damaged) FlipBit(paths_[f], offset);
+      for (const auto& [f, offset] : damaged) Damage(paths_[f], offset);
     }
     return harmless;
   }
@@ -330,7 +321,7 @@ TEST_F(TableDamage, ACompactionLeavesOutNothing) {
     for (const auto& [key, value] : rows_) batch.Put(table_, key, value);
     ASSERT_TRUE((*store)->Flush(batch).ok());
   }
-  FlipBit(paths_[3], UINT64_MAX);  // in its first block
+  Damage(paths_[3], UINT64_MAX);  // in its first block
   {
     auto database = Database::Open({.directory = directory_.path()}, Database::Missing::kRefuse);
     ASSERT_TRUE(database.ok()) << database.status();
@@ -340,7 +331,7 @@ TEST_F(TableDamage, ACompactionLeavesOutNothing) {
     EXPECT_TRUE(NamesPlace((*database)->background().health(), paths_[3]))
         << (*database)->background().health();
   }
-  FlipBit(paths_[3], UINT64_MAX);
+  Damage(paths_[3], UINT64_MAX);
   auto store = OpenRocksDbStateStore(Options());
   ASSERT_TRUE(store.ok()) << store.status();
   for (uint64_t f = 1; f < 5; ++f) EXPECT_FALSE(IsRefused(*(*store)->Snapshot(), f));

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/prng.h"
+#include "base/testing/flip_bit.h"
 #include "gtest/gtest.h"
 #include "tests/integration/connection.h"
 #include "tests/integration/file_damage.h"

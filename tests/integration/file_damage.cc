@@ -44,12 +44,4 @@ DamageTargets DamageTargetsIn(const fs::path& directory) {
   return targets;
 }
 
-void FlipBit(const fs::path& path, uint64_t offset, unsigned bit) {
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.seekg(static_cast<std::streamoff>(offset));
-  const char flipped = static_cast<char>(file.get() ^ (1 << bit));
-  file.seekp(static_cast<std::streamoff>(offset));
-  file.put(flipped);
-}
-
 }  // namespace holdfast::testing

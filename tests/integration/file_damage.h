@@ -25,9 +25,6 @@ using DamageTargets = std::map<std::string, std::vector<DamageTarget>>;
 // last byte that is not zero. The server may run.
 DamageTargets DamageTargetsIn(const std::filesystem::path& directory);
 
-// REQUIRES: the file has more than `offset` bytes; bit < 8.
-void FlipBit(const std::filesystem::path& path, uint64_t offset, unsigned bit);
-
 }  // namespace holdfast::testing
 
 #endif  // HOLDFAST_TESTS_INTEGRATION_FILE_DAMAGE_H_

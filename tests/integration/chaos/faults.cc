@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/testing/flip_bit.h"
 #include "tests/integration/file_damage.h"
 
 namespace holdfast::testing {
