@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
@@ -25,7 +26,9 @@
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "replication/node/group.h"
+#include "replication/node/log_write.h"
 #include "server/binlog_takeover.h"
+#include "server/codec/entry_codec.h"
 #include "server/codec/payload_codec.h"
 #include "server/data_dir/data_dir.h"
 #include "server/engine/node_engine.h"
@@ -48,6 +51,16 @@ constexpr int kFirstHandedOver = 3;
 // sync only if few commands wait for it, so that the loop goes on with the others meanwhile.
 constexpr uint64_t kSyncedByLoopMax = 1 << 10;
 constexpr uint64_t kWrittenByLoopMax = 64 << 10;
+
+// Reservations need not be on disk before they are answered: who holds one is a connection to this
+// process, so that it ends with the process, and what was reserved is ready again, whether the disk
+// knows of it or not. Delete, release and bury, which come after, are synced with it.
+bool LeasesOnly(const LogWrite& write) {
+  return !write.reset.has_value() && !write.entries.empty() &&
+         std::all_of(write.entries.begin(), write.entries.end(), [](const raft::Entry& entry) {
+           return entry.type == raft::EntryType::kCommands && OnlyLeases(*entry.data);
+         });
+}
 
 // A node and what it stands on, in order of construction.
 struct Node {
@@ -158,8 +171,9 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
                                     return FillFromBinlog(config, data_directory, binlog);
                                   }));
   engine->log.sync_interval = config.sync_interval;
-  engine->log.callers_bytes_max =
-      config.sync_interval == absl::ZeroDuration() ? kSyncedByLoopMax : kWrittenByLoopMax;
+  engine->log.may_lag = LeasesOnly;
+  engine->log.callers_synced_bytes_max = kSyncedByLoopMax;
+  engine->log.callers_bytes_max = kWrittenByLoopMax;
   return OpenKept(config.directory + "/holdfast", node, engine);
 }
 

@@ -11,10 +11,22 @@
 
 namespace holdfast {
 
+namespace {
+
+absl::Duration LagMax(const LogWriter::Options& options) {
+  if (options.sync_interval > absl::ZeroDuration()) return options.sync_interval;
+  return options.may_lag == nullptr ? absl::ZeroDuration() : options.lag_max;
+}
+
+}  // namespace
+
 LogWriter::LogWriter(LogStore* store, const Options& options, FatalHandler on_fatal)
-    : store_(store), options_(options), on_fatal_(std::move(on_fatal)) {
+    : store_(store),
+      options_(options),
+      lag_max_(LagMax(options)),
+      on_fatal_(std::move(on_fatal)) {
   if (options.thread == Thread::kCallers) {
-    CHECK(options.sync_interval == absl::ZeroDuration());
+    CHECK(lag_max_ == absl::ZeroDuration());
     return;
   }
   thread_ = std::thread([this] { Run(); });
@@ -31,10 +43,12 @@ void LogWriter::Push(Item item) {
 }
 
 bool LogWriter::BeginHere(Item* item) {
+  const uint64_t bytes_max = item->sync == SyncMode::kNow ? options_.callers_synced_bytes_max
+                                                          : options_.callers_bytes_max;
   absl::MutexLock lock(&mutex_);
   CHECK(!stopping_);
   const bool here = !writing_ && items_.empty() && item->kind == Item::Kind::kWrite &&
-                    item->write.size_bytes() <= options_.callers_bytes_max;
+                    item->write.size_bytes() <= bytes_max;
   if (here) {
     writing_ = true;
     return true;
@@ -51,7 +65,14 @@ void LogWriter::EndHere() {
 }
 
 void LogWriter::Write(ShardId shard, LogWrite write, Done done) {
-  Push({Item::Kind::kWrite, shard, std::move(write), std::move(done)});
+  Item item = {Item::Kind::kWrite, shard, std::move(write), std::move(done)};
+  if (options_.sync_interval > absl::ZeroDuration()) {
+    item.lags = true;
+  } else if (item.write.sync == SyncMode::kNow && !item.write.only_frees_space()) {
+    item.lags = options_.may_lag != nullptr && options_.may_lag(item.write);
+    item.sync = item.lags ? SyncMode::kLater : SyncMode::kNow;
+  }
+  Push(std::move(item));
 }
 
 void LogWriter::Resume(ShardId shard, Done done) {
@@ -59,13 +80,17 @@ void LogWriter::Resume(ShardId shard, Done done) {
 }
 
 absl::Status LogWriter::SyncReported() {
-  if (options_.sync_interval == absl::ZeroDuration()) return absl::OkStatus();
+  if (lag_max_ == absl::ZeroDuration()) return absl::OkStatus();
   absl::Status result;
   absl::Notification synced;
-  Push({Item::Kind::kSync, ShardId(), {}, [&](const absl::Status& status) {
-          result = status;
-          synced.Notify();
-        }});
+  Item item;
+  item.kind = Item::Kind::kSync;
+  item.sync = SyncMode::kNow;
+  item.done = [&](const absl::Status& status) {
+    result = status;
+    synced.Notify();
+  };
+  Push(std::move(item));
   synced.WaitForNotification();
   return result;
 }
@@ -95,8 +120,8 @@ bool LogWriter::Take(std::vector<Item>* items) {
     const absl::Time now = absl::Now();
     if (now >= duty) break;
     // A caller's write, which does not wake it, may bring the duty forward to this moment.
-    const bool may_come = options_.sync_interval > absl::ZeroDuration() && !resting_;
-    wake_.WaitWithDeadline(&mutex_, may_come ? std::min(duty, now + options_.sync_interval) : duty);
+    const bool may_come = lag_max_ > absl::ZeroDuration() && !resting_;
+    wake_.WaitWithDeadline(&mutex_, may_come ? std::min(duty, now + lag_max_) : duty);
     resting_ = false;
   }
   waiting_ = false;
@@ -106,7 +131,7 @@ bool LogWriter::Take(std::vector<Item>* items) {
 }
 
 absl::Time LogWriter::DutyAt() const {
-  if (unsynced_since_ != absl::InfiniteFuture()) return unsynced_since_ + options_.sync_interval;
+  if (unsynced_since_ != absl::InfiniteFuture()) return unsynced_since_ + lag_max_;
   return sealed_ ? absl::InfiniteFuture() : written_ + options_.seal_after;
 }
 
@@ -156,28 +181,23 @@ void LogWriter::WriteAll(std::vector<Item>* items) {
     WriteSome(absl::MakeSpan(*items).subspan(begin, end - begin));
     begin = end;
   }
-  if (options_.sync_interval != absl::ZeroDuration() &&
-      absl::Now() >= unsynced_since_ + options_.sync_interval) {
+  if (unsynced_since_ != absl::InfiniteFuture() && absl::Now() >= unsynced_since_ + lag_max_) {
     SyncOrSeal();
   }
 }
 
-absl::Status LogWriter::AddToBatch(const Item& item, SyncMode* sync) {
+absl::Status LogWriter::AddToBatch(const Item& item) {
   if (item.kind == Item::Kind::kResume) failed_shards_.erase(item.shard);
-  if (item.kind == Item::Kind::kSync) *sync = SyncMode::kNow;
   if (item.kind != Item::Kind::kWrite) return absl::OkStatus();
   if (!item.write.only_frees_space()) {
     const auto failed = failed_shards_.find(item.shard);
     if (failed != failed_shards_.end()) return failed->second;
-    if (options_.sync_interval == absl::ZeroDuration() && item.write.sync == SyncMode::kNow) {
-      *sync = SyncMode::kNow;
-    }
   }
   item.write.AddTo(item.shard, &batch_);
   return absl::OkStatus();
 }
 
-absl::Status LogWriter::WriteBatch(SyncMode sync) {
+absl::Status LogWriter::WriteBatch(SyncMode sync, bool lags) {
   RETURN_IF_ERROR(fatal_);
   if (batch_.empty()) return sync == SyncMode::kNow ? store_->Sync() : absl::OkStatus();
   RETURN_IF_ERROR(store_->Write(batch_, sync));
@@ -185,7 +205,7 @@ absl::Status LogWriter::WriteBatch(SyncMode sync) {
   written_ = absl::Now();
   if (sync == SyncMode::kNow) {
     unsynced_since_ = absl::InfiniteFuture();
-  } else if (options_.sync_interval != absl::ZeroDuration()) {
+  } else if (lags) {
     unsynced_since_ = std::min(unsynced_since_, written_);
   }
   return absl::OkStatus();
@@ -194,9 +214,15 @@ absl::Status LogWriter::WriteBatch(SyncMode sync) {
 void LogWriter::WriteSome(absl::Span<Item> items) {
   batch_.Clear();
   SyncMode sync = SyncMode::kLater;
+  bool lags = false;
   std::vector<absl::Status> refused(items.size());
-  for (size_t i = 0; i < items.size(); ++i) refused[i] = AddToBatch(items[i], &sync);
-  const absl::Status status = WriteBatch(sync);
+  for (size_t i = 0; i < items.size(); ++i) {
+    refused[i] = AddToBatch(items[i]);
+    if (!refused[i].ok()) continue;
+    if (items[i].sync == SyncMode::kNow) sync = SyncMode::kNow;
+    lags |= items[i].lags;
+  }
+  const absl::Status status = WriteBatch(sync, lags);
   const bool full = absl::IsResourceExhausted(status);
   if (!status.ok() && !full) Fail(status);
   for (size_t i = 0; i < items.size(); ++i) {

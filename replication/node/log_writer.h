@@ -7,6 +7,9 @@
 // nothing better to do (callers_bytes_max), a small write that finds the thread idle is done by the
 // caller: one at a time writes, whichever thread that is.
 //
+// A write that may lag (may_lag, sync_interval) is reported before it is synced. It is with the
+// next write that may not, or when the interval has passed.
+//
 // Failure. A full disk fails the batch and, for each shard in it, everything queued behind, until
 // the shard says Resume (the indexes behind a failed entry would leave a gap). What only frees
 // space is not held up by it. Any other error of the store is final: everything fails, `on_fatal`
@@ -43,14 +46,20 @@ class LogWriter {
   enum class Thread : uint8_t { kOwn = 0, kCallers = 1 };
   struct Options {
     // kCallers: a write is done and reported within the call that asks for it. For a store that
-    // never blocks or fails. REQUIRES: one thread calls Write and Resume, sync_interval is zero.
+    // never blocks or fails. REQUIRES: one thread calls Write and Resume, nothing may lag.
     Thread thread = Thread::kOwn;
-    // kOwn: a write of at most so much is done by the caller if the thread has nothing to do. It
-    // then blocks for a sync, if it needs one. 0: never.
+    // kOwn: a write of at most so much is done by the caller if the thread has nothing to do, one
+    // that needs a sync, for which the caller then blocks, and one that needs none. 0: never.
+    uint64_t callers_synced_bytes_max = 0;
     uint64_t callers_bytes_max = 0;
     // Zero: a write is reported when it is on stable storage. Else: as soon as the operating
     // system has it, and it is synced at most this much later (--sync interval:MS).
     absl::Duration sync_interval;
+    // With sync_interval zero: the writes that are nevertheless reported as soon as the operating
+    // system has them, and synced at most lag_max later. REQUIRES: what they say may be forgotten,
+    // and no other node counts on it. Empty: none.
+    std::function<bool(const LogWrite&)> may_lag;
+    absl::Duration lag_max = absl::Milliseconds(50);
     // With nothing to write for this long the log's end is sealed (LogStore::Seal).
     absl::Duration seal_after = absl::Milliseconds(200);
     uint64_t batch_bytes_max = 8 << 20;
@@ -81,6 +90,8 @@ class LogWriter {
     ShardId shard;
     LogWrite write;
     Done done;
+    SyncMode sync = SyncMode::kLater;  // before it is reported
+    bool lags = false;                 // it is to be synced, but later
   };
   void Push(Item item);
   // Begins a write by the caller; false: it is for the thread.
@@ -95,13 +106,14 @@ class LogWriter {
   // One store write of `items`, in order; reports them.
   void WriteSome(absl::Span<Item> items);
   // Adds `item` to batch_, or says why it may not be written.
-  absl::Status AddToBatch(const Item& item, SyncMode* sync);
-  absl::Status WriteBatch(SyncMode sync);
+  absl::Status AddToBatch(const Item& item);
+  absl::Status WriteBatch(SyncMode sync, bool lags);
   void Fail(const absl::Status& status);
   void SyncOrSeal();
 
   LogStore* const store_;
   const Options options_;
+  const absl::Duration lag_max_;  // how long what was reported may be unsynced; zero: never
   const FatalHandler on_fatal_;
 
   absl::Mutex mutex_;

@@ -224,6 +224,42 @@ TEST_F(LogWriterTest, WithAnIntervalWhatWasReportedCanBeSyncedAtOnce) {
   store_.AwaitSyncs(1);
 }
 
+TEST_F(LogWriterTest, WhatMayLagIsReportedFirstAndSyncedSoon) {
+  LogWriter::Options options;
+  options.may_lag = [](const LogWrite& write) { return write.size_bytes() < 100; };
+  options.lag_max = absl::Milliseconds(1);
+  Start(options);
+  Append(kA);
+  EXPECT_EQ(reports_.Await(1), Strings{"A1 OK"});
+  EXPECT_EQ(store_.last_mode(), SyncMode::kLater);
+  store_.AwaitSyncs(1);
+  Append(kA, 100);
+  EXPECT_EQ(reports_.Await(2)[1], "A2 OK");
+  EXPECT_EQ(store_.last_mode(), SyncMode::kNow);
+}
+
+TEST_F(LogWriterTest, WhatMayLagIsSyncedWithWhatMayNot) {
+  LogWriter::Options options;
+  options.may_lag = [](const LogWrite& write) { return write.size_bytes() < 100; };
+  options.lag_max = absl::Hours(1);
+  Start(options);
+  store_.Hold();
+  Append(kA, 1000);
+  store_.AwaitHeld();
+  Append(kA);
+  Append(kB, 100);
+  Append(kA);
+  store_.LetGo();
+  reports_.Await(4);
+  EXPECT_EQ(store_.writes().size(), 2u);
+  EXPECT_EQ(store_.last_mode(), SyncMode::kNow);
+  Append(kA);
+  reports_.Await(5);
+  EXPECT_EQ(store_.last_mode(), SyncMode::kLater);
+  EXPECT_EQ(writer_->SyncReported(), absl::OkStatus());
+  store_.AwaitSyncs(1);
+}
+
 TEST_F(LogWriterTest, WhatNeedsNoSyncAloneIsNotSynced) {
   Start({});
   LogWrite state;
@@ -310,7 +346,7 @@ TEST_F(LogWriterTest, OnTheCallersThreadAWriteIsReportedWithinTheCall) {
 
 TEST_F(LogWriterTest, ASmallWriteThatFindsTheThreadIdleIsDoneByTheCaller) {
   LogWriter::Options options;
-  options.callers_bytes_max = 100;
+  options.callers_bytes_max = options.callers_synced_bytes_max = 100;
   options.seal_after = absl::Milliseconds(1);
   Start(options);
   // The thread has to come to rest first, as it does once more after each write of its own.
@@ -334,7 +370,7 @@ TEST_F(LogWriterTest, ASmallWriteThatFindsTheThreadIdleIsDoneByTheCaller) {
 
 TEST_F(LogWriterTest, AWriteBehindOthersIsNotDoneByTheCaller) {
   LogWriter::Options options;
-  options.callers_bytes_max = 100;
+  options.callers_bytes_max = options.callers_synced_bytes_max = 100;
   Start(options);
   store_.Hold();
   Append(kA, 1000);
@@ -346,7 +382,7 @@ TEST_F(LogWriterTest, AWriteBehindOthersIsNotDoneByTheCaller) {
 
 TEST_F(LogWriterTest, WithAnIntervalWhatACallerWroteIsSyncedSoonToo) {
   LogWriter::Options options;
-  options.callers_bytes_max = 100;
+  options.callers_bytes_max = options.callers_synced_bytes_max = 100;
   options.sync_interval = absl::Milliseconds(1);
   Start(options);
   for (size_t i = 1; i <= 3; ++i) {

@@ -166,6 +166,33 @@ TEST(EntryCodec, GivesBackItsCommandsInOrder) {
   }
 }
 
+TEST(EntryCodec, LeasesAreToldFromEverythingElse) {
+  ReserveCommand one_job;
+  one_job.queues = {"q"};
+  one_job.max = 1;
+  TouchCommand one_lease;
+  one_lease.leases.resize(1);
+  const std::string reserve = EncodeCommand({{}, one_job});
+  const std::string touch = EncodeCommand({{}, one_lease});
+  const auto only_leases = [](std::vector<std::string> commands) {
+    return OnlyLeases(*BuildEntry(LogTime::FromMicros(1), commands));
+  };
+  EXPECT_TRUE(only_leases({reserve}));
+  EXPECT_TRUE(only_leases({reserve, touch, reserve}));
+  EXPECT_FALSE(only_leases({}));
+  EXPECT_FALSE(OnlyLeases("no entry"));
+  RandomValues random(11);
+  for (size_t kind = 0; kind < kKinds; ++kind) {
+    const auto any = random.AnyCommand(kind);
+    const std::string command = EncodeCommand(any.command, any.payloads);
+    const bool is_lease = std::holds_alternative<ReserveCommand>(any.command.body) ||
+                          std::holds_alternative<ReserveJobCommand>(any.command.body) ||
+                          std::holds_alternative<TouchCommand>(any.command.body);
+    EXPECT_EQ(only_leases({command}), is_lease) << kind;
+    EXPECT_EQ(only_leases({reserve, command}), is_lease) << kind;
+  }
+}
+
 TEST(EntryCodec, DamagedFramingIsRefusedBeforeAnyCommandIsGiven) {
   const std::vector<std::string> commands = {EncodeCommand({{}, ExpireCommand{5}}),
                                              EncodeCommand({{}, DeleteQueueCommand{"q"}})};

@@ -93,4 +93,22 @@ absl::Status EntryReader::Next(DecodedCommand* out) {
                              std::to_string(count_) + ": " + std::string(status.message()));
 }
 
+bool OnlyLeases(std::string_view bytes) {
+  absl::StatusOr<EntryReader> reader = EntryReader::Open(bytes);
+  if (!reader.ok() || reader->done()) return false;
+  while (!reader->done()) {
+    const std::string_view command = reader->NextBytes();
+    if (command.empty()) return false;
+    switch (static_cast<CommandKind>(command[0])) {
+      case CommandKind::kReserve:
+      case CommandKind::kReserveJob:
+      case CommandKind::kTouch:
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace holdfast

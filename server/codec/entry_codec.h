@@ -68,6 +68,10 @@ class EntryReader {
   std::string_view rest_;
 };
 
+// Every command of the entry only begins leases or prolongs them: Reserve, ReserveJob, Touch.
+// False of bytes that are no entry, and of one without commands.
+bool OnlyLeases(std::string_view bytes);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_SERVER_CODEC_ENTRY_CODEC_H_

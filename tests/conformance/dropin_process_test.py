@@ -1,6 +1,6 @@
 """`holdfast beanstalkd` as a process: its names, sockets, directory and mistakes.
 
-    dropin_process_test.py HOLDFAST
+    dropin_process_test.py HOLDFAST LIBPOWERCUT POWERCUT_RESTORE
 """
 
 import os
@@ -14,7 +14,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 from tests.conformance import run  # noqa: E402
 
-HOLDFAST = os.path.abspath(sys.argv.pop(1))
+HOLDFAST, LIBPOWERCUT, POWERCUT_RESTORE = (os.path.abspath(path) for path in sys.argv[1:4])
+del sys.argv[1:4]
 PATIENCE_S = 30
 
 
@@ -118,6 +119,52 @@ class DropInTest(unittest.TestCase):
                 self.assertIn(f"\n{line}\n", stats)
             self.assertEqual(client.ask("delete 3"), "NOT_FOUND")
             self.assertEqual(client.ask("put 0 0 60 1\r\nd"), "INSERTED 4")
+
+    def cut_power(self, talk, flags):
+        """Runs a server over `talk`, cuts its power, and returns the folder as it was on disk."""
+        folder = os.path.join(self.folder, "disk")
+        journal = os.path.join(self.folder, "journal")
+        for path in (folder, journal):
+            os.mkdir(path)
+        program = ["/usr/bin/env", f"LD_PRELOAD={LIBPOWERCUT}", f"HOLDFAST_POWERCUT_ROOT={folder}",
+                   f"HOLDFAST_POWERCUT_JOURNAL={journal}", HOLDFAST, "beanstalkd"]
+        with run.beanstalkd(program, [*flags, "-b", folder], self.folder) as server:
+            talk(self.client(server.address))
+        subprocess.run([POWERCUT_RESTORE, folder, journal], check=True, capture_output=True)
+        return folder
+
+    def test_with_f0_everything_answered_but_reservations_outlives_a_power_cut(self):
+        def talk(client):
+            for job in range(1, 4):
+                self.assertEqual(client.ask("put 0 0 60 1\r\nx"), f"INSERTED {job}")
+            for job in range(1, 4):
+                self.assertEqual(client.ask("reserve"), f"RESERVED {job} 1")
+                self.assertEqual(client.line(), "x")
+                if job == 1:
+                    self.assertEqual(client.ask("delete 1"), "DELETED")
+                if job == 2:
+                    self.assertEqual(client.ask("release 2 7 0"), "RELEASED")
+        folder = self.cut_power(talk, ["-f0"])
+        with run.beanstalkd([HOLDFAST, "beanstalkd"], ["-f0", "-b", folder], self.folder) as server:
+            client = self.client(server.address)
+            self.assertEqual(client.ask("peek 1"), "NOT_FOUND")
+            stats = client.data("stats-job 2")
+            for line in ("pri: 7", "reserves: 1", "releases: 1", "state: ready"):
+                self.assertIn(f"\n{line}\n", stats)
+            self.assertIn("\nstate: ready\n", client.data("stats-job 3"))
+
+    def test_a_reservation_is_on_disk_soon(self):
+        def talk(client):
+            self.assertEqual(client.ask("put 0 0 60 1\r\nx"), "INSERTED 1")
+            self.assertEqual(client.ask("reserve"), "RESERVED 1 1")
+            self.assertEqual(client.line(), "x")
+            # Longer than it may take: nothing else is to be heard from the server meanwhile.
+            self.assertEqual(client.ask("watch other"), "WATCHING 2")
+            self.assertEqual(client.ask("ignore default"), "WATCHING 1")
+            self.assertEqual(client.ask("reserve-with-timeout 2"), "TIMED_OUT")
+        folder = self.cut_power(talk, ["-f0"])
+        with run.beanstalkd([HOLDFAST, "beanstalkd"], ["-f0", "-b", folder], self.folder) as server:
+            self.assertIn("\nreserves: 1\n", self.client(server.address).data("stats-job 1"))
 
     def test_without_one_nothing_is_kept(self):
         for _ in range(2):
