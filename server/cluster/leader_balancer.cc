@@ -12,10 +12,13 @@ ReplicaId PreferredLeader(ShardId shard, std::vector<Candidate> candidates) {
 }
 
 ReplicaId Successor(ReplicaId self, const std::vector<Candidate>& candidates) {
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.caught_up != b.caught_up ? a.caught_up : a.match > b.match;
+  };
   const Candidate* best = nullptr;
   for (const Candidate& candidate : candidates) {
     if (!candidate.up || candidate.replica == self) continue;
-    if (best == nullptr || candidate.match > best->match) best = &candidate;
+    if (best == nullptr || better(candidate, *best)) best = &candidate;
   }
   return best == nullptr ? ReplicaId() : best->replica;
 }

@@ -56,7 +56,8 @@ std::vector<Candidate> CandidatesOf(const raft::Status& status, const NodeOf& no
 // yet, so that leadership should stay where it is, or nobody is up.
 ReplicaId PreferredLeader(ShardId shard, std::vector<Candidate> candidates);
 
-// Who takes over best when `self` wants to leave: up, and has the most. ReplicaId(): nobody.
+// Who takes over best when `self` wants to leave: up, caught up if anybody is, and has the most.
+// ReplicaId(): nobody.
 ReplicaId Successor(ReplicaId self, const std::vector<Candidate>& candidates);
 
 }  // namespace holdfast

@@ -50,6 +50,8 @@ TEST(LeaderBalancer, SuccessorIsUpAndHasTheMost) {
   std::vector<Candidate> candidates = Three();
   candidates[0].match = LogIndex(101);
   EXPECT_EQ(Successor(ReplicaId(20), candidates), ReplicaId(10));
+  candidates[0].caught_up = false;
+  EXPECT_EQ(Successor(ReplicaId(20), candidates), ReplicaId(30)) << "it is probed";
   candidates[0].up = false;
   EXPECT_EQ(Successor(ReplicaId(20), candidates), ReplicaId(30));
   candidates[2].up = false;

@@ -14,6 +14,10 @@ using raft::MessageType;
 
 // For how long a handing over for balance keeps others of the node from beginning.
 constexpr int64_t kBalanceApartMicros = 300'000;
+// A node that has been connected for so long has started all of its shards.
+constexpr int64_t kSettledAfterMicros = 1'000'000;
+// Who is handed leadership leads by then, or does not answer.
+constexpr int64_t kTakesOverWithinMicros = 200'000;
 // What was proposed may take so long, until it is proposed again.
 constexpr int64_t kChangeApartMicros = 1'000'000;
 
@@ -249,13 +253,33 @@ void PeerLoop::BalanceShard(ShardId shard, Group& group, const raft::Status& sta
 void PeerLoop::HandOver() {
   CHECK(parts_.executor->IsCurrent());
   leaving_ = true;
+  const int64_t now = parts_.executor->MonotonicMicros();
   for (const auto& [shard, parts] : parts_.shards) {
     const std::optional<raft::Status> status = parts.group->GetStatus();
     if (!status.has_value() || status->soft_state.role != raft::Role::kLeader) continue;
-    if (status->transferee != ReplicaId()) continue;
-    const ReplicaId successor = Successor(status->id, Candidates(*status, 0));
-    if (successor != ReplicaId()) parts.group->TransferLeadership(successor);
+    HandingOver& handing_over = handing_over_[shard];
+    if (status->transferee != ReplicaId()) {
+      if (handing_over.to != status->transferee) handing_over = {status->transferee, now};
+      if (now - handing_over.since < kTakesOverWithinMicros) continue;
+    }
+    const ReplicaId heir = Heir(*status);
+    if (heir == ReplicaId()) continue;
+    handing_over = {heir, now};
+    parts.group->TransferLeadership(heir);
   }
+}
+
+// Rather one that did not start a moment ago; nor the one that has been asked and stays silent.
+ReplicaId PeerLoop::Heir(const raft::Status& status) const {
+  for (const int64_t up_for_micros : {kSettledAfterMicros, int64_t{0}}) {
+    std::vector<Candidate> candidates = Candidates(status, up_for_micros);
+    std::erase_if(candidates, [&](const Candidate& candidate) {
+      return candidate.replica == status.transferee;
+    });
+    const ReplicaId heir = Successor(status.id, candidates);
+    if (heir != ReplicaId()) return heir;
+  }
+  return ReplicaId();
 }
 
 std::vector<ReplicaProgress> PeerLoop::Replicas() const {

@@ -129,6 +129,7 @@ class PeerLoop final : public PeerHandler {
   bool ReconcileShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
   void ForgetThoseWhoLeft(int64_t now);
   std::vector<Candidate> Candidates(const raft::Status& status, int64_t up_for_micros) const;
+  ReplicaId Heir(const raft::Status& status) const;
 
   const Options options_;
   const Parts parts_;
@@ -138,8 +139,13 @@ class PeerLoop final : public PeerHandler {
   bool flush_posted_ = false;
   bool leaving_ = false;
   bool balancing_ = false;
-  std::map<NodeId, int64_t> up_since_;      // nodes that are connected
-  std::map<ShardId, int64_t> leads_since_;  // shards that this node was seen to lead
+  std::map<NodeId, int64_t> up_since_;  // nodes that are connected
+  struct HandingOver {
+    ReplicaId to;
+    int64_t since = 0;
+  };
+  std::map<ShardId, HandingOver> handing_over_;  // when this node leaves
+  std::map<ShardId, int64_t> leads_since_;       // shards that this node was seen to lead
   Silence silence_;
   std::map<ShardId, int64_t> listens_since_;  // leads_since_, as silence_ counts
   std::map<ShardId, int64_t> changed_at_;     // groups that were changed

@@ -1,4 +1,4 @@
-// failover_measurement --binary HOLDFAST [--tries N] [--only NAME,...]
+// failover_measurement --binary HOLDFAST [--tries N] [--only NAME,...] [--each]
 //
 // How long a queue stands still when the node that leads most shards goes: three nodes, each in a
 // network namespace of its own, and clients of the C++ library with 64 unary enqueues in flight. A
@@ -50,7 +50,10 @@ class Acknowledgements {
     const absl::Time now = absl::Now();
     const absl::MutexLock lock(&mutex_);
     Queue& at = queues_[static_cast<size_t>(queue)];
-    at.longest = std::max(at.longest, now - at.last);
+    if (now - at.last > at.longest) {
+      at.longest = now - at.last;
+      at.longest_since = at.last;
+    }
     at.last = now;
   }
   void NoteError(const absl::Status& status) {
@@ -61,15 +64,24 @@ class Acknowledgements {
   void Begin() {
     const absl::Time now = absl::Now();
     const absl::MutexLock lock(&mutex_);
-    for (Queue& queue : queues_) queue = {.last = now, .longest = absl::ZeroDuration()};
+    for (Queue& queue : queues_) queue = {.last = now, .longest = {}, .longest_since = now};
   }
+  struct Gap {
+    absl::Duration length;
+    size_t queue = 0;
+    absl::Time since;
+  };
   // Since Begin, until now, of the queue that waited longest.
-  absl::Duration Longest() const {
+  Gap Longest() const {
     const absl::Time now = absl::Now();
     const absl::MutexLock lock(&mutex_);
-    absl::Duration longest;
-    for (const Queue& queue : queues_) {
-      longest = std::max({longest, queue.longest, now - queue.last});
+    Gap longest;
+    for (size_t i = 0; i < queues_.size(); ++i) {
+      const Queue& queue = queues_[i];
+      const bool still = now - queue.last > queue.longest;
+      const Gap gap =
+          still ? Gap{now - queue.last, i, queue.last} : Gap{queue.longest, i, queue.longest_since};
+      if (gap.length > longest.length) longest = gap;
     }
     return longest;
   }
@@ -86,6 +98,7 @@ class Acknowledgements {
   struct Queue {
     absl::Time last;
     absl::Duration longest;
+    absl::Time longest_since;
   };
   mutable absl::Mutex mutex_;
   std::vector<Queue> queues_ ABSL_GUARDED_BY(mutex_);
@@ -170,7 +183,7 @@ std::vector<Scenario> Scenarios() {
   };
 }
 
-absl::Status Measure(Cluster* cluster, const Scenario& scenario, int tries,
+absl::Status Measure(Cluster* cluster, const Scenario& scenario, int tries, bool each,
                      Acknowledgements* acknowledgements) {
   std::vector<double> millis;
   const int errors_before = acknowledgements->errors();
@@ -181,7 +194,13 @@ absl::Status Measure(Cluster* cluster, const Scenario& scenario, int tries,
     acknowledgements->Begin();
     RETURN_IF_ERROR(cluster->Rest(kBefore));
     RETURN_IF_ERROR(scenario.run(cluster, leader));
-    millis.push_back(absl::ToDoubleMilliseconds(acknowledgements->Longest()));
+    const Acknowledgements::Gap gap = acknowledgements->Longest();
+    millis.push_back(absl::ToDoubleMilliseconds(gap.length));
+    if (each) {
+      std::cout << absl::StrFormat("  %s: %.0f ms, queue-%d, from %s on\n", scenario.name,
+                                   millis.back(), gap.queue,
+                                   absl::FormatTime("%H:%M:%E3S", gap.since, absl::UTCTimeZone()));
+    }
     RETURN_IF_ERROR(cluster->Heal());
   }
   std::sort(millis.begin(), millis.end());
@@ -193,7 +212,8 @@ absl::Status Measure(Cluster* cluster, const Scenario& scenario, int tries,
   return absl::OkStatus();
 }
 
-absl::Status Run(const ClusterOptions& options, int tries, const std::vector<std::string>& only) {
+absl::Status Run(const ClusterOptions& options, int tries, bool each,
+                 const std::vector<std::string>& only) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Cluster> cluster, Cluster::Start(options));
   RETURN_IF_ERROR(cluster->AwaitHealthy(kHealWithin));
   Acknowledgements acknowledgements(options.shards);
@@ -202,7 +222,7 @@ absl::Status Run(const ClusterOptions& options, int tries, const std::vector<std
                                "median ms", "worst ms", "errors");
   for (const Scenario& scenario : Scenarios()) {
     if (!only.empty() && std::find(only.begin(), only.end(), scenario.name) == only.end()) continue;
-    RETURN_IF_ERROR(Measure(cluster.get(), scenario, tries, &acknowledgements));
+    RETURN_IF_ERROR(Measure(cluster.get(), scenario, tries, each, &acknowledgements));
   }
   return absl::OkStatus();
 }
@@ -214,17 +234,20 @@ int main(int argc, char** argv) {
   holdfast::testing::ClusterOptions options;
   options.shards = 16;
   int tries = 20;
+  bool each = false;
   std::vector<std::string> only;
   CLI::App app("Measures how long queues stand still when the leader of most shards goes.");
   app.add_option("--binary", options.binary, "the holdfast binary")->required();
   app.add_option("--tries", tries, "of each")->check(CLI::Range(1, 1000));
+  app.add_flag("--each", each, "print each try, and when its longest wait began");
   app.add_option("--only", only, "nothing, kill -9, SIGSTOP, cut off, rolling restart")
       ->delimiter(',');
   CLI11_PARSE(app, argc, argv);
   const absl::Status entered = holdfast::testing::EnterSandbox();
   const holdfast::testing::TemporaryDirectory directory;
   options.directory = directory.path();
-  const absl::Status status = entered.ok() ? holdfast::testing::Run(options, tries, only) : entered;
+  const absl::Status status =
+      entered.ok() ? holdfast::testing::Run(options, tries, each, only) : entered;
   if (status.ok()) return 0;
   std::cerr << status << std::endl;
   return 2;
