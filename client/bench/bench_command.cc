@@ -16,9 +16,8 @@ using Scenario = void (*)(BenchRun*);
 
 const std::map<std::string, Scenario>& Scenarios() {
   static const auto* const scenarios = new std::map<std::string, Scenario>{
-      {"enqueue", RunEnqueue}, {"enqueue-stream", RunEnqueueStream},
-      {"drain", RunDrain},     {"consume", RunConsume},
-      {"cycle", RunCycle},
+      {"ping", RunPing},       {"enqueue", RunEnqueue}, {"enqueue-stream", RunEnqueueStream},
+      {"consume", RunConsume}, {"cycle", RunCycle},     {"drain", RunDrain},
   };
   return *scenarios;
 }
@@ -82,6 +81,7 @@ int RunBenchCommand(int argc, const char* const* argv) {
   uint64_t backlog = 0;
   CLI::App app(
       "Loads a server and prints rates and latencies.\n"
+      "  ping            unary Check of grpc.health.v1: what a call costs that does nothing\n"
       "  enqueue         unary Enqueue\n"
       "  enqueue-stream  EnqueueStream\n"
       "  consume         unary Reserve and Delete until nothing is ready\n"

@@ -20,8 +20,9 @@ void BenchRun::Connect(uint32_t connections) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
     arguments.SetMaxReceiveMessageSize(-1);
-    stubs_.push_back(holdfast::v1::Holdfast::NewStub(grpc::CreateCustomChannel(
-        options_.endpoint, grpc::InsecureChannelCredentials(), arguments)));
+    channels_.push_back(grpc::CreateCustomChannel(options_.endpoint,
+                                                  grpc::InsecureChannelCredentials(), arguments));
+    stubs_.push_back(holdfast::v1::Holdfast::NewStub(channels_.back()));
   }
 }
 

@@ -50,6 +50,10 @@ class BenchRun {
   std::string QueueName(uint64_t n) const;
   // Stubs on different connections; `n` modulo their number.
   holdfast::v1::Holdfast::Stub* stub(uint64_t n) const { return stubs_[n % stubs_.size()].get(); }
+  // The connection of that stub.
+  const std::shared_ptr<grpc::Channel>& channel(uint64_t n) const {
+    return channels_[n % channels_.size()];
+  }
   void Connect(uint32_t connections);
 
   // The next operation of `jobs` jobs to do; nullopt: there is none left.
@@ -86,6 +90,7 @@ class BenchRun {
  private:
   const BenchOptions options_;
   const std::string body_;
+  std::vector<std::shared_ptr<grpc::Channel>> channels_;
   std::vector<std::unique_ptr<holdfast::v1::Holdfast::Stub>> stubs_;
   std::atomic<uint64_t> taken_operations_{0};
   std::atomic<uint64_t> taken_jobs_{0};

@@ -1,6 +1,6 @@
 // The benchmark scenarios. Each starts its sources of load on `run`, and returns when all have
-// ended. Latency: of one call for the unary ones (enqueue, consume, cycle: the whole round); of
-// one message until its acknowledgement (enqueue-stream); of one settlement (drain).
+// ended. Latency: of one call for the unary ones (ping, enqueue, consume, cycle: the whole round);
+// of one message until its acknowledgement (enqueue-stream); of one settlement (drain).
 
 #ifndef HOLDFAST_CLIENT_BENCH_SCENARIOS_H_
 #define HOLDFAST_CLIENT_BENCH_SCENARIOS_H_
@@ -9,6 +9,9 @@
 
 namespace holdfast {
 
+// Unary Check of grpc.health.v1, `in_flight` calls at a time: what a call costs that asks nothing
+// of any queue or disk.
+void RunPing(BenchRun* run);
 // Unary Enqueue, one job a call, `in_flight` calls at a time.
 void RunEnqueue(BenchRun* run);
 // Unary Reserve and Delete, `in_flight` at a time; ends when nothing is ready.
