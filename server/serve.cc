@@ -408,8 +408,13 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
     beanstalk.job_bytes_max = config.body_bytes_max;
     // Half of the cores parse and answer, as many again are busy with the shards.
     beanstalk.loops = std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u);
-    ASSIGN_OR_RETURN(const int fd, ListenOn(config.listen_beanstalk));
-    node->beanstalk = std::make_unique<BeanstalkServer>(beanstalk, fd, node->engine->router());
+    const absl::StatusOr<int> fd = ListenOn(config.listen_beanstalk);
+    if (!fd.ok()) {
+      return absl::Status(fd.status().code(),
+                          absl::StrCat(fd.status().message(),
+                                       ": --listen-beanstalk takes another address, or none"));
+    }
+    node->beanstalk = std::make_unique<BeanstalkServer>(beanstalk, *fd, node->engine->router());
     ports["beanstalk"] = node->beanstalk->address();
   }
   return node->data->WritePorts(ports.dump() + "\n");

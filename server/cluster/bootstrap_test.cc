@@ -3,13 +3,10 @@
 
 #include "server/cluster/bootstrap.h"
 
-#include <arpa/inet.h>
 #include <grpc/grpc.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -22,23 +19,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/testing/free_address.h"
 #include "gtest/gtest.h"
 
 namespace holdfast {
 namespace {
 
-// A port that nobody had a moment ago.
-std::string FreeAddress() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-}
+constexpr absl::Duration kEndsWithin = absl::Seconds(30);
 
 class BootstrapTest : public ::testing::Test {
  protected:
@@ -64,9 +51,10 @@ class BootstrapTest : public ::testing::Test {
       give_up = true;
       if (thread.joinable()) thread.join();
     }
-    const absl::Status& Await() {
-      ended.WaitForNotification();
-      return status;
+    absl::Status Await() {
+      if (ended.WaitForNotificationWithTimeout(kEndsWithin)) return status;
+      return absl::DeadlineExceededError(
+          absl::StrCat("still waits", waits.HasBeenNotified() ? " for " + waits_for : ""));
     }
     const InitialCluster& cluster() const { return data->identity().cluster; }
   };
@@ -108,7 +96,9 @@ class BootstrapTest : public ::testing::Test {
     builder.AddListeningPort(nodes_[identity.node.value() - 1].address,
                              grpc::InsecureServerCredentials());
     builder.RegisterService(service_.get());
-    return builder.BuildAndStart();
+    std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+    EXPECT_NE(server, nullptr);
+    return server;
   }
   void ExpectRefused(const absl::Status& status, const std::string& part) {
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;

@@ -207,8 +207,8 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
       "start needs it")
       ->check(HostAndPort(1));
   Add(app, "--listen-beanstalk", config.listen_beanstalk,
-      "Address for the beanstalkd protocol, or unix:PATH; not served if not given")
-      ->check(HostAndPort() | UnixPath());
+      "Address for the beanstalkd protocol, or unix:PATH, or 'none'")
+      ->check(HostAndPort() | UnixPath() | CLI::IsMember({"none"}));
   Add(app, "--shards", config.shards,
       "Number of shards, fixed at first start; 0: 16, or what the directory has")
       ->check(CLI::Range(0u, 4096u));
@@ -233,6 +233,7 @@ ParsedServe ParseServe(int argc, const char* const* argv) {
   }
   config.sync_interval = *ParseSync(sync);
   if (!initial_cluster.empty()) config.initial_cluster = *ParseInitialCluster(initial_cluster);
+  if (config.listen_beanstalk == "none") config.listen_beanstalk.clear();
   config.listen_was_told = app.get_option("--listen")->count() > 0;
   if (const std::string wrong = WrongTogether(config); !wrong.empty()) {
     std::cerr << wrong << "\n";

@@ -31,7 +31,8 @@ struct ServeConfig {
   std::string advertise;                     // HOST:PORT for the other nodes; "": as listened on
   std::vector<InitialNode> initial_cluster;  // ascending, this node among them; or empty
   std::string join;                          // HOST:PORT of a member; or empty
-  std::string listen_beanstalk;              // HOST:PORT, unix:PATH; empty: not served
+  // HOST:PORT, unix:PATH; empty: not served
+  std::string listen_beanstalk = "127.0.0.1:11300";
   uint32_t shards = 0;                       // 0: 16, or what the data directory has
   absl::Duration sync_interval;              // zero: always
   uint32_t body_bytes_max = 1 << 20;         // [1 KiB, 64 MiB]

@@ -19,12 +19,13 @@ TEST(ServeOptions, DefaultsAreTheDocumentedOnes) {
   const ParsedServe parsed = Parse({});
   ASSERT_TRUE(parsed.config.has_value());
   EXPECT_EQ(parsed.config->listen, "127.0.0.1:7400");
+  EXPECT_EQ(parsed.config->listen_beanstalk, "127.0.0.1:11300");
   EXPECT_EQ(parsed.config->data_dir, "./holdfast-data");
   EXPECT_EQ(parsed.config->sync_interval, absl::ZeroDuration());
 }
 
 TEST(ServeOptions, TheBeanstalkdProtocolIsServedOnAPortOrASocket) {
-  EXPECT_EQ(Parse({}).config->listen_beanstalk, "");
+  EXPECT_EQ(Parse({"--listen-beanstalk", "none"}).config->listen_beanstalk, "");
   for (const char* good : {"127.0.0.1:11300", "[::1]:0", "unix:/run/b.sock"}) {
     const ParsedServe parsed = Parse({"--listen-beanstalk", good});
     ASSERT_TRUE(parsed.config.has_value()) << good;

@@ -275,7 +275,7 @@ TEST_F(Cli, LinesSurviveAKilledServerWithoutLossOrDouble) {
   EXPECT_TRUE(enqueue->Running());
   const auto again =
       Process::Start({.command = {binary_, "serve", "--data-dir", directory_.path() + "/data",
-                                  "--listen", server_->address()},
+                                  "--listen", server_->address(), "--listen-beanstalk", "none"},
                       .environment = {},
                       .log_path = directory_.path() + "/server.log"});
   ASSERT_TRUE(again.ok());

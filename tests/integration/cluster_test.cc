@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "base/testing/free_address.h"
 #include "client/client.h"
 #include "gtest/gtest.h"
 #include "tests/integration/connection.h"
@@ -25,7 +26,6 @@ namespace {
 
 using testing::BuiltFile;
 using testing::Connection;
-using testing::FreeAddress;
 using testing::Process;
 using testing::TemporaryDirectory;
 
@@ -49,11 +49,11 @@ class ClusterTest : public ::testing::Test {
   void Launch(int node, const std::string& folder = "") {
     const std::string data =
         absl::StrCat(directory_.path(), "/", folder.empty() ? absl::StrCat(node) : folder);
-    auto process =
-        Process::Start({.command = {BuiltFile("server/holdfast"), "serve", "--data-dir", data,
-                                    "--node-id", absl::StrCat(node + 1), "--initial-cluster",
-                                    initial_cluster_, "--shards", "4"},
-                        .log_path = absl::StrCat(directory_.path(), "/log-", node)});
+    auto process = Process::Start(
+        {.command = {BuiltFile("server/holdfast"), "serve", "--data-dir", data, "--node-id",
+                     absl::StrCat(node + 1), "--initial-cluster", initial_cluster_,
+                     "--listen-beanstalk", "none", "--shards", "4"},
+         .log_path = absl::StrCat(directory_.path(), "/log-", node)});
     ASSERT_TRUE(process.ok()) << process.status();
     nodes_[node] = *std::move(process);
   }

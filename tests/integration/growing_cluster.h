@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "base/testing/free_address.h"
 #include "gtest/gtest.h"
 #include "proto/holdfast/v1/admin.grpc.pb.h"
 #include "tests/integration/connection.h"
@@ -48,7 +49,9 @@ class GrowingCluster : public ::testing::Test {
                                         "--node-id",
                                         absl::StrCat(node + 1),
                                         "--listen",
-                                        addresses_[node]};
+                                        addresses_[node],
+                                        "--listen-beanstalk",
+                                        "none"};
     command.insert(command.end(), flags.begin(), flags.end());
     if (node == 0) command.insert(command.end(), {"--shards", absl::StrCat(kShards)});
     auto process = Process::Start({.command = command,

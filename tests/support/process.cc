@@ -186,7 +186,8 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   fs::remove(ports_path, ignored);
   ProcessOptions process_options;
   process_options.command = {options.binary,         "serve",    "--data-dir",
-                             options.data_directory, "--listen", "127.0.0.1:0"};
+                             options.data_directory, "--listen", "127.0.0.1:0",
+                             "--listen-beanstalk",   "none"};
   process_options.command.insert(process_options.command.end(), options.arguments.begin(),
                                  options.arguments.end());
   process_options.environment = options.environment;
@@ -234,19 +235,6 @@ std::string BuiltFile(const std::string& path) {
                                ? "bazel-bin"
                                : absl::StrCat(folder, "/", workspace);
   return fs::absolute(absl::StrCat(base, "/", path)).string();
-}
-
-std::string FreeAddress() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  CHECK_GE(fd, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  socklen_t size = sizeof(address);
-  CHECK_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
 }
 
 TemporaryDirectory::TemporaryDirectory() {

@@ -96,9 +96,6 @@ class ServerProcess {
 // The file that Bazel built at `path` (from the repository's root), for a test or a run by hand.
 std::string BuiltFile(const std::string& path);
 
-// HOST:PORT on loopback with a port that nobody had a moment ago.
-std::string FreeAddress();
-
 // A new directory under the test's temporary folder, removed with all in it at destruction.
 class TemporaryDirectory {
  public:

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "base/testing/free_address.h"
 #include "tests/support/process.h"
 
 namespace holdfast::testing {
