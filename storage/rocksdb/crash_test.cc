@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -113,12 +114,16 @@ TEST(RocksDbStateStoreCrash, AKilledProcessLeavesExactlyOneCompletedFlush) {
       FlushForEver(path, report[1]);
     }
     close(report[1]);
-    // Some flushes, then a moment within the next one.
-    for (uint64_t n = 1 + prng.Below(4); n > 0; --n) {
+    // Some flushes, then a moment within the next one, which takes about as long as the last.
+    auto last_flush = std::chrono::steady_clock::duration::zero();
+    for (uint64_t n = 2 + prng.Below(3); n > 0; --n) {
+      const auto begin = std::chrono::steady_clock::now();
       if (read(report[0], &completed, sizeof(completed)) != sizeof(completed)) break;
+      last_flush = std::chrono::steady_clock::now() - begin;
     }
+    const auto millis = std::chrono::ceil<std::chrono::milliseconds>(last_flush).count();
     struct pollfd next = {.fd = report[0], .events = POLLIN, .revents = 0};
-    poll(&next, 1, static_cast<int>(prng.Below(40)));
+    poll(&next, 1, static_cast<int>(prng.Below(static_cast<uint64_t>(millis) + 1)));
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
