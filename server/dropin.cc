@@ -52,6 +52,9 @@ constexpr int kFirstHandedOver = 3;
 constexpr uint64_t kSyncedByLoopMax = 1 << 10;
 constexpr uint64_t kWrittenByLoopMax = 64 << 10;
 
+// With -f0.
+constexpr absl::Duration kLeasesSyncedWithin = absl::Milliseconds(50);
+
 // Reservations need not be on disk before they are answered: who holds one is a connection to this
 // process, so that it ends with the process, and what was reserved is ready again, whether the disk
 // knows of it or not. Delete, release and bury, which come after, are synced with it.
@@ -171,7 +174,10 @@ absl::Status OpenStores(const DropInConfig& config, Node* node, NodeEngine::Opti
                                     return FillFromBinlog(config, data_directory, binlog);
                                   }));
   engine->log.sync_interval = config.sync_interval;
-  engine->log.may_lag = LeasesOnly;
+  if (config.sync_interval == absl::ZeroDuration()) {
+    engine->log.sync_interval = kLeasesSyncedWithin;
+    engine->log.may_lag = LeasesOnly;
+  }
   engine->log.callers_synced_bytes_max = kSyncedByLoopMax;
   engine->log.callers_bytes_max = kWrittenByLoopMax;
   return OpenKept(config.directory + "/holdfast", node, engine);

@@ -11,22 +11,10 @@
 
 namespace holdfast {
 
-namespace {
-
-absl::Duration LagMax(const LogWriter::Options& options) {
-  if (options.sync_interval > absl::ZeroDuration()) return options.sync_interval;
-  return options.may_lag == nullptr ? absl::ZeroDuration() : options.lag_max;
-}
-
-}  // namespace
-
 LogWriter::LogWriter(LogStore* store, const Options& options, FatalHandler on_fatal)
-    : store_(store),
-      options_(options),
-      lag_max_(LagMax(options)),
-      on_fatal_(std::move(on_fatal)) {
+    : store_(store), options_(options), on_fatal_(std::move(on_fatal)) {
   if (options.thread == Thread::kCallers) {
-    CHECK(lag_max_ == absl::ZeroDuration());
+    CHECK(options_.sync_interval == absl::ZeroDuration());
     return;
   }
   thread_ = std::thread([this] { Run(); });
@@ -43,8 +31,8 @@ void LogWriter::Push(Item item) {
 }
 
 bool LogWriter::BeginHere(Item* item) {
-  const uint64_t bytes_max = item->sync == SyncMode::kNow ? options_.callers_synced_bytes_max
-                                                          : options_.callers_bytes_max;
+  const uint64_t bytes_max =
+      item->sync == SyncMode::kNow ? options_.callers_synced_bytes_max : options_.callers_bytes_max;
   absl::MutexLock lock(&mutex_);
   CHECK(!stopping_);
   const bool here = !writing_ && items_.empty() && item->kind == Item::Kind::kWrite &&
@@ -66,12 +54,9 @@ void LogWriter::EndHere() {
 
 void LogWriter::Write(ShardId shard, LogWrite write, Done done) {
   Item item = {Item::Kind::kWrite, shard, std::move(write), std::move(done)};
-  if (options_.sync_interval > absl::ZeroDuration()) {
-    item.lags = true;
-  } else if (item.write.sync == SyncMode::kNow && !item.write.only_frees_space()) {
-    item.lags = options_.may_lag != nullptr && options_.may_lag(item.write);
-    item.sync = item.lags ? SyncMode::kLater : SyncMode::kNow;
-  }
+  item.lags = options_.sync_interval > absl::ZeroDuration() &&
+              (options_.may_lag == nullptr || options_.may_lag(item.write));
+  if (!item.lags && !item.write.only_frees_space()) item.sync = item.write.sync;
   Push(std::move(item));
 }
 
@@ -80,7 +65,7 @@ void LogWriter::Resume(ShardId shard, Done done) {
 }
 
 absl::Status LogWriter::SyncReported() {
-  if (lag_max_ == absl::ZeroDuration()) return absl::OkStatus();
+  if (options_.sync_interval == absl::ZeroDuration()) return absl::OkStatus();
   absl::Status result;
   absl::Notification synced;
   Item item;
@@ -120,8 +105,8 @@ bool LogWriter::Take(std::vector<Item>* items) {
     const absl::Time now = absl::Now();
     if (now >= duty) break;
     // A caller's write, which does not wake it, may bring the duty forward to this moment.
-    const bool may_come = lag_max_ > absl::ZeroDuration() && !resting_;
-    wake_.WaitWithDeadline(&mutex_, may_come ? std::min(duty, now + lag_max_) : duty);
+    const bool may_come = options_.sync_interval > absl::ZeroDuration() && !resting_;
+    wake_.WaitWithDeadline(&mutex_, may_come ? std::min(duty, now + options_.sync_interval) : duty);
     resting_ = false;
   }
   waiting_ = false;
@@ -131,7 +116,7 @@ bool LogWriter::Take(std::vector<Item>* items) {
 }
 
 absl::Time LogWriter::DutyAt() const {
-  if (unsynced_since_ != absl::InfiniteFuture()) return unsynced_since_ + lag_max_;
+  if (unsynced_since_ != absl::InfiniteFuture()) return unsynced_since_ + options_.sync_interval;
   return sealed_ ? absl::InfiniteFuture() : written_ + options_.seal_after;
 }
 
@@ -181,7 +166,8 @@ void LogWriter::WriteAll(std::vector<Item>* items) {
     WriteSome(absl::MakeSpan(*items).subspan(begin, end - begin));
     begin = end;
   }
-  if (unsynced_since_ != absl::InfiniteFuture() && absl::Now() >= unsynced_since_ + lag_max_) {
+  if (unsynced_since_ != absl::InfiniteFuture() &&
+      absl::Now() >= unsynced_since_ + options_.sync_interval) {
     SyncOrSeal();
   }
 }

@@ -7,8 +7,8 @@
 // nothing better to do (callers_bytes_max), a small write that finds the thread idle is done by the
 // caller: one at a time writes, whichever thread that is.
 //
-// A write that may lag (may_lag, sync_interval) is reported before it is synced. It is with the
-// next write that may not, or when the interval has passed.
+// A write that may lag (sync_interval, may_lag) is reported before it is synced. It is synced with
+// the next write that may not, or when the interval has passed.
 //
 // Failure. A full disk fails the batch and, for each shard in it, everything queued behind, until
 // the shard says Resume (the indexes behind a failed entry would leave a gap). What only frees
@@ -46,7 +46,7 @@ class LogWriter {
   enum class Thread : uint8_t { kOwn = 0, kCallers = 1 };
   struct Options {
     // kCallers: a write is done and reported within the call that asks for it. For a store that
-    // never blocks or fails. REQUIRES: one thread calls Write and Resume, nothing may lag.
+    // never blocks or fails. REQUIRES: one thread calls Write and Resume, sync_interval is zero.
     Thread thread = Thread::kOwn;
     // kOwn: a write of at most so much is done by the caller if the thread has nothing to do, one
     // that needs a sync, for which the caller then blocks, and one that needs none. 0: never.
@@ -55,11 +55,9 @@ class LogWriter {
     // Zero: a write is reported when it is on stable storage. Else: as soon as the operating
     // system has it, and it is synced at most this much later (--sync interval:MS).
     absl::Duration sync_interval;
-    // With sync_interval zero: the writes that are nevertheless reported as soon as the operating
-    // system has them, and synced at most lag_max later. REQUIRES: what they say may be forgotten,
-    // and no other node counts on it. Empty: none.
+    // Which writes the interval is for; all others are reported when they are on stable storage.
+    // Empty: all. REQUIRES: what these say may be forgotten, and no other node counts on it.
     std::function<bool(const LogWrite&)> may_lag;
-    absl::Duration lag_max = absl::Milliseconds(50);
     // With nothing to write for this long the log's end is sealed (LogStore::Seal).
     absl::Duration seal_after = absl::Milliseconds(200);
     uint64_t batch_bytes_max = 8 << 20;
@@ -113,7 +111,6 @@ class LogWriter {
 
   LogStore* const store_;
   const Options options_;
-  const absl::Duration lag_max_;  // how long what was reported may be unsynced; zero: never
   const FatalHandler on_fatal_;
 
   absl::Mutex mutex_;

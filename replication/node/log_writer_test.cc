@@ -227,7 +227,7 @@ TEST_F(LogWriterTest, WithAnIntervalWhatWasReportedCanBeSyncedAtOnce) {
 TEST_F(LogWriterTest, WhatMayLagIsReportedFirstAndSyncedSoon) {
   LogWriter::Options options;
   options.may_lag = [](const LogWrite& write) { return write.size_bytes() < 100; };
-  options.lag_max = absl::Milliseconds(1);
+  options.sync_interval = absl::Milliseconds(1);
   Start(options);
   Append(kA);
   EXPECT_EQ(reports_.Await(1), Strings{"A1 OK"});
@@ -241,7 +241,7 @@ TEST_F(LogWriterTest, WhatMayLagIsReportedFirstAndSyncedSoon) {
 TEST_F(LogWriterTest, WhatMayLagIsSyncedWithWhatMayNot) {
   LogWriter::Options options;
   options.may_lag = [](const LogWrite& write) { return write.size_bytes() < 100; };
-  options.lag_max = absl::Hours(1);
+  options.sync_interval = absl::Hours(1);
   Start(options);
   store_.Hold();
   Append(kA, 1000);

@@ -120,15 +120,15 @@ class DropInTest(unittest.TestCase):
             self.assertEqual(client.ask("delete 3"), "NOT_FOUND")
             self.assertEqual(client.ask("put 0 0 60 1\r\nd"), "INSERTED 4")
 
-    def cut_power(self, talk, flags):
-        """Runs a server over `talk`, cuts its power, and returns the folder as it was on disk."""
+    def cut_power(self, talk):
+        """Runs a server with -f0 over `talk`, cuts its power, and returns the folder as it was on disk."""
         folder = os.path.join(self.folder, "disk")
         journal = os.path.join(self.folder, "journal")
         for path in (folder, journal):
             os.mkdir(path)
         program = ["/usr/bin/env", f"LD_PRELOAD={LIBPOWERCUT}", f"HOLDFAST_POWERCUT_ROOT={folder}",
                    f"HOLDFAST_POWERCUT_JOURNAL={journal}", HOLDFAST, "beanstalkd"]
-        with run.beanstalkd(program, [*flags, "-b", folder], self.folder) as server:
+        with run.beanstalkd(program, ["-f0", "-b", folder], self.folder) as server:
             talk(self.client(server.address))
         subprocess.run([POWERCUT_RESTORE, folder, journal], check=True, capture_output=True)
         return folder
@@ -144,7 +144,7 @@ class DropInTest(unittest.TestCase):
                     self.assertEqual(client.ask("delete 1"), "DELETED")
                 if job == 2:
                     self.assertEqual(client.ask("release 2 7 0"), "RELEASED")
-        folder = self.cut_power(talk, ["-f0"])
+        folder = self.cut_power(talk)
         with run.beanstalkd([HOLDFAST, "beanstalkd"], ["-f0", "-b", folder], self.folder) as server:
             client = self.client(server.address)
             self.assertEqual(client.ask("peek 1"), "NOT_FOUND")
@@ -162,7 +162,7 @@ class DropInTest(unittest.TestCase):
             self.assertEqual(client.ask("watch other"), "WATCHING 2")
             self.assertEqual(client.ask("ignore default"), "WATCHING 1")
             self.assertEqual(client.ask("reserve-with-timeout 2"), "TIMED_OUT")
-        folder = self.cut_power(talk, ["-f0"])
+        folder = self.cut_power(talk)
         with run.beanstalkd([HOLDFAST, "beanstalkd"], ["-f0", "-b", folder], self.folder) as server:
             self.assertIn("\nreserves: 1\n", self.client(server.address).data("stats-job 1"))
 
