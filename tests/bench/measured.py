@@ -1,13 +1,16 @@
-"""Building what is measured, and processes whose cost is read from /proc."""
+"""Building what is measured, asking it, and processes whose cost is read from /proc."""
 
+import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 START_SECONDS_MAX = 60
+STEP_SECONDS_MAX = 900
 MIB = 1 << 20
 
 
@@ -21,6 +24,32 @@ def build(*targets):
     folder = subprocess.run(["bazel", "info", "--config=opt", "bazel-bin"], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout.strip()
     return [pathlib.Path(folder, target.lstrip("/").replace(":", "/")) for target in targets]
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def client(binary, endpoint, *arguments):
+    """What a command of the client prints, as JSON."""
+    command = [str(word) for word in (binary, *arguments, "--format", "json", "--endpoint",
+                                      endpoint)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS_MAX,
+                         check=False)
+    if run.returncode != 0:
+        raise Failed(f"{' '.join(command[1:])}: {run.stdout}{run.stderr}")
+    return json.loads(run.stdout)
+
+
+def bench(binary, endpoint, scenario, *arguments):
+    """What `holdfast bench` measured; Failed if anything went wrong in it."""
+    result = client(binary, endpoint, "bench", scenario, *arguments)
+    if result["failures"]:
+        raise Failed(f"bench {scenario}: {result['first_failure']}")
+    return result
 
 
 class Process:
