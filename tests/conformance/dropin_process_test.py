@@ -121,7 +121,7 @@ class DropInTest(unittest.TestCase):
             self.assertEqual(client.ask("put 0 0 60 1\r\nd"), "INSERTED 4")
 
     def cut_power(self, talk):
-        """Runs a server with -f0 over `talk`, cuts its power, and returns the folder as it was on disk."""
+        """Runs a server with -f0 over `talk`, cuts its power, and returns its folder as on disk."""
         folder = os.path.join(self.folder, "disk")
         journal = os.path.join(self.folder, "journal")
         for path in (folder, journal):
