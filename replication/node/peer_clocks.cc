@@ -24,9 +24,10 @@ int64_t PeerClocks::WallMicros(const std::vector<ReplicaId>& voters, Reading now
     }
   }
   if (offsets.size() > voters.size() / 2) {
-    const auto middle = offsets.begin() + static_cast<ptrdiff_t>((offsets.size() - 1) / 2);
-    std::nth_element(offsets.begin(), middle, offsets.end());
-    agreed_offset_ = *middle;
+    std::sort(offsets.begin(), offsets.end());
+    const int64_t lower = offsets[(offsets.size() - 1) / 2];
+    const int64_t upper = offsets[offsets.size() / 2];
+    agreed_offset_ = std::clamp(agreed_offset_.value_or(lower), lower, upper);
   }
   return agreed_offset_.has_value() ? now.monotonic + *agreed_offset_ : now.wall;
 }

@@ -2,8 +2,8 @@
 //
 // A reading is kept as its offset from this replica's monotonic clock; how long the message
 // travelled is not known and adds to its error. One wrong clock among three moves the median no
-// further than to another voter's clock. With readings of fewer than a majority the offset last
-// agreed on goes on.
+// further than to another voter's clock. Of two clocks either may be the wrong one: what was agreed
+// on last goes on between them. With readings of fewer than a majority it goes on by itself.
 //
 // Pure. Thread-safety: thread-compatible; owned by one Group.
 
@@ -33,8 +33,8 @@ class PeerClocks {
   // A message of `peer` that came at `monotonic` says `wall`.
   void Observe(ReplicaId peer, int64_t wall, int64_t monotonic);
 
-  // The median of the fresh clocks of `voters`, the earlier of two in the middle; `now.wall` if
-  // a majority was never heard.
+  // The median of the fresh clocks of `voters`; of two in the middle, what was last agreed on
+  // within these two, and at first the earlier. `now.wall` if a majority was never heard.
   int64_t WallMicros(const std::vector<ReplicaId>& voters, Reading now);
 
  private:

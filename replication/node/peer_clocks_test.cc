@@ -27,10 +27,39 @@ TEST(PeerClocks, TheMedianCountsNotTheOwn) {
   }
 }
 
-TEST(PeerClocks, OfTwoTheEarlierCounts) {
+TEST(PeerClocks, OfTwoTheEarlierCountsAtFirst) {
   PeerClocks clocks(kSelf, kFresh);
   clocks.Observe(ReplicaId(2), 100 * kHour, 0);
   EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 101 * kHour}), 100 * kHour);
+}
+
+// While one of three voters is away, the clock of another is set wrong: which of the two is wrong
+// nobody can tell, but where they agreed before.
+TEST(PeerClocks, OfTwoNeitherMovesWhatWasAgreed) {
+  for (const int64_t off : {-kHour, kHour}) {
+    for (const bool own : {false, true}) {
+      PeerClocks clocks(kSelf, kFresh);
+      clocks.Observe(ReplicaId(2), 100 * kHour, 0);
+      clocks.Observe(ReplicaId(3), 100 * kHour, 0);
+      ASSERT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 100 * kHour}), 100 * kHour);
+      const int64_t later = 2 * kFresh;
+      const int64_t right = 100 * kHour + later;
+      clocks.Observe(ReplicaId(2), own ? right : right + off, later);
+      EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = later, .wall = own ? right + off : right}),
+                right);
+    }
+  }
+}
+
+TEST(PeerClocks, TwoThatAreSetAgreeAgain) {
+  for (const int64_t off : {-kHour, kHour}) {
+    PeerClocks clocks(kSelf, kFresh);
+    clocks.Observe(ReplicaId(2), 100 * kHour, 0);
+    ASSERT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 100 * kHour}), 100 * kHour);
+    clocks.Observe(ReplicaId(2), 100 * kHour + off, 0);
+    EXPECT_EQ(clocks.WallMicros(kThree, {.monotonic = 0, .wall = 100 * kHour + off}),
+              100 * kHour + off);
+  }
 }
 
 TEST(PeerClocks, GoOnMonotonicallyWhenNobodyIsHeard) {

@@ -11,6 +11,8 @@
 namespace holdfast {
 namespace {
 
+constexpr int64_t kLingerMicros = 1'000;
+
 FrameReader::Limits ReaderLimits(const TransportOptions& options) {
   return {.shards = options.self.shards, .record_bytes_max = options.record_bytes_max};
 }
@@ -98,6 +100,7 @@ std::shared_ptr<ClientStream> OutboundLink::EndLocked(LinkEnd* end) {
   end->was_up = phase_ == Phase::kUp;
   end->unsent = queue_.Clear();
   writing_ = false;
+  lingers_ = false;
   room_wanted_ = false;
   incoming_.reset();
   return std::exchange(stream_, nullptr);
@@ -280,7 +283,7 @@ bool OutboundLink::PushLocked(Record&& record) {
   return queue_.DropOldest(shard, record.tag) && queue_.Push(std::move(record));
 }
 
-OutboundLink::Queued OutboundLink::Queue(std::vector<Record>* records) {
+OutboundLink::Queued OutboundLink::Queue(std::vector<Record>* records, When when) {
   absl::MutexLock lock(&mutex_);
   if (phase_ != Phase::kUp) {
     traffic_.dropped += records->size();
@@ -297,9 +300,26 @@ OutboundLink::Queued OutboundLink::Queue(std::vector<Record>* records) {
   }
   records->resize(left);
   if (left > 0) room_wanted_ = true;
-  const bool flush = !writing_ && !queue_.empty();
-  if (flush) writing_ = true;
-  return {dial_, flush};
+  if (writing_ || queue_.empty()) return {dial_, false};
+  // Two that may wait have found one another.
+  if (when == When::kSoon && !std::exchange(lingers_, true)) {
+    environment_.dispatcher->After(kLingerMicros, [weak = weak_from_this(), dial = dial_] {
+      if (const auto link = weak.lock()) link->EndLinger(dial);
+    });
+    return {dial_, false};
+  }
+  writing_ = true;
+  lingers_ = false;
+  return {dial_, true};
+}
+
+void OutboundLink::EndLinger(DialNumber dial) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (dial != dial_ || !std::exchange(lingers_, false)) return;
+    writing_ = true;
+  }
+  Flush(dial);
 }
 
 void OutboundLink::Flush(DialNumber dial) {
@@ -326,8 +346,8 @@ void OutboundLink::Flush(DialNumber dial) {
   if (const auto owner = owner_.lock()) owner->OnLinkRoom(kind_, dial);
 }
 
-DialNumber OutboundLink::Send(std::vector<Record>* records) {
-  const Queued queued = Queue(records);
+DialNumber OutboundLink::Send(std::vector<Record>* records, When when) {
+  const Queued queued = Queue(records, when);
   if (queued.flush) Flush(queued.dial);
   return queued.dial;
 }

@@ -96,16 +96,18 @@ class OutboundLink final : public ClientStream::Listener,
   // Hangs up for good. OnLinkDown comes, if it was not idle, before this returns.
   void Stop(const std::string& why);
 
+  // kSoon: it may wait 1 ms for other records to share a frame with; it goes with what is sent next.
+  enum class When : uint8_t { kNow, kSoon };
   // Queues the records, in order, and begins to send. What is not taken stays in *records. Returns
   // the dial over which the others go, 0 if it is not up.
-  DialNumber Send(std::vector<Record>* records);
+  DialNumber Send(std::vector<Record>* records, When when = When::kNow);
   // The same in two steps, for a caller with a lock of its own: what Queue returns goes to Flush
   // after unlocking.
   struct Queued {
     DialNumber dial;
     bool flush = false;
   };
-  Queued Queue(std::vector<Record>* records);
+  Queued Queue(std::vector<Record>* records, When when = When::kNow);
   void Flush(DialNumber dial);
 
   Traffic traffic() const;
@@ -131,6 +133,8 @@ class OutboundLink final : public ClientStream::Listener,
   std::shared_ptr<ClientStream> EndLocked(LinkEnd* end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t BackoffLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnBackoffOver(uint64_t wait);
+  // Sends what may wait, unless something has taken it along.
+  void EndLinger(DialNumber dial);
   void EndWaitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Welcomed(ClientStream* stream, const grpc::ByteBuffer& buffer);
   void Received(ClientStream* stream, const grpc::ByteBuffer& buffer);
@@ -153,6 +157,7 @@ class OutboundLink final : public ClientStream::Listener,
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;       // kOnDemand: something is to be sent
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;  // a record was not taken
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lingers_ ABSL_GUARDED_BY(mutex_) = false;  // all that is queued may wait, and a timer runs
   uint32_t attempts_ ABSL_GUARDED_BY(mutex_) = 0;  // since it was last up
   uint64_t waits_ ABSL_GUARDED_BY(mutex_) = 0;     // numbers the timers: an old one is ignored
   SendQueue queue_ ABSL_GUARDED_BY(mutex_);

@@ -42,6 +42,13 @@ SendQueue::Limits QueueLimits(const TransportOptions& options, StreamKind kind) 
   return limits;
 }
 
+// Whether nobody waits for it: heartbeats, but those that a read waits for.
+bool MayWait(const raft::Message& message) {
+  const bool heartbeat = message.type == raft::MessageType::kHeartbeat ||
+                         message.type == raft::MessageType::kHeartbeatResponse;
+  return heartbeat && message.context == 0;
+}
+
 size_t At(StreamKind kind) { return static_cast<size_t>(kind); }
 
 }  // namespace
@@ -88,11 +95,14 @@ void Peer::Send(const std::vector<PeerEnvelope>& messages) {
   const ReplicaId self = environment_.options->self.replica;
   std::vector<Record> control;
   std::vector<Record> appends;
+  // The loops of a node beat at the same moments: their heartbeats share a frame.
+  OutboundLink::When when = OutboundLink::When::kSoon;
   for (const PeerEnvelope& envelope : messages) {
-    auto* records = StreamOf(envelope.message.type) == StreamKind::kControl ? &control : &appends;
-    records->push_back(EncodeEnvelope(envelope, self));
+    const bool to_control = StreamOf(envelope.message.type) == StreamKind::kControl;
+    if (to_control && !MayWait(envelope.message)) when = OutboundLink::When::kNow;
+    (to_control ? control : appends).push_back(EncodeEnvelope(envelope, self));
   }
-  if (!control.empty()) link(StreamKind::kControl)->Send(&control);
+  if (!control.empty()) link(StreamKind::kControl)->Send(&control, when);
   if (appends.empty()) return;
   if (AppendsMayGo(appends.size())) link(StreamKind::kAppend)->Send(&appends);
   if (!appends.empty()) TellUnreachable(messages, appends);

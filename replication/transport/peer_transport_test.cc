@@ -119,6 +119,20 @@ TEST_F(TwoNodes, HeartbeatsPassALargeEntry) {
   });
 }
 
+TEST_F(TwoNodes, HeartbeatsOfTwoLoopsShareAFrame) {
+  const auto frames = [this] { return a_->transport()->Status()[0].sent_frames; };
+  // The second may come too late, if this thread is held up for a millisecond between them.
+  bool shared = false;
+  for (uint64_t i = 1; i <= 100 && !shared; ++i) {
+    const uint64_t before = frames();
+    SendFromA(Heartbeat(*a_, *b_, kEven, i));
+    SendFromA(Heartbeat(*a_, *b_, kOdd, i));
+    ASSERT_TRUE(b_->AwaitMessages(2 * i));
+    shared = frames() == before + 1;
+  }
+  EXPECT_TRUE(shared);
+}
+
 TEST_F(TwoNodes, SmallAppendsOfOtherShardsPassALargeEntry) {
   SendFromA(Append(*a_, *b_, kOdd, 1, 64 << 20));
   SendFromA(Append(*a_, *b_, kEven, 2, 100));

@@ -29,11 +29,19 @@ Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
       unflushed_bytes_(unflushed_bytes),
       on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
-      thread_([this] { Run(); }) {
+      random_(options.seed) {
+  DrawNextFlush();
+  thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "flusher");
 }
 
 Flusher::~Flusher() { Stop(LastFlush::kSkip); }
+
+void Flusher::DrawNextFlush() {
+  const double share = static_cast<double>(random_.Between(750, 1000)) / 1000;
+  due_bytes_.store(static_cast<uint64_t>(share * static_cast<double>(options_.unflushed_bytes)));
+  due_at_ = absl::Now() + share * options_.age;
+}
 
 void Flusher::Request() {
   absl::MutexLock lock(&mutex_);
@@ -89,7 +97,7 @@ bool Flusher::WaitForReason() {
       if (stopping_) return false;
       if (requested_.load() || !tasks_.empty()) return true;
     }
-    if (absl::Now() - last_flush_ >= options_.age || LogIsLong()) return true;
+    if (absl::Now() >= due_at_ || LogIsLong()) return true;
     store_->Reclaim();
   }
 }
@@ -111,8 +119,8 @@ void Flusher::Run() {
     // What is being flushed counts as unflushed, so requests made meanwhile say nothing. A shard
     // that notes something now either finds no request, or its bytes are found here.
     requested_.exchange(false);
+    DrawNextFlush();
     if (TooMuchUnflushed()) requested_.store(true);
-    last_flush_ = absl::Now();
   }
 }
 

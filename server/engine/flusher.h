@@ -5,9 +5,11 @@
 //           ─▶ each loop: Flushed ─▶ free what was frozen ─▶ StateStore::Reclaim
 //
 // Reasons: unflushed bytes, bytes kept in the log, or the age of the oldest unflushed change. All
-// shards go into one flush, since its fsyncs cost the same for one as for all. When the store's
-// compaction has fallen behind, the thread waits before it flushes; the shards then fill up to
-// their bound and stop proposing. When the disk is full the thread tries again and again; nothing
+// shards go into one flush, since its fsyncs cost the same for one as for all. The first and the
+// last reason hold from three quarters of what is set, drawn anew for each flush: the nodes of a
+// cluster apply the same at the same time, and must not all be busy with a flush at once. When the
+// store's compaction has fallen behind, the thread waits before it flushes; the shards then fill up
+// to their bound and stop proposing. When the disk is full the thread tries again and again; nothing
 // is lost, since the log still holds it all.
 //
 // Thread-safety: all methods from any thread. Ownership: stores, writer and shards outlive it.
@@ -27,6 +29,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/executor.h"
+#include "base/prng.h"
 #include "replication/node/log_writer.h"
 #include "server/engine/shard.h"
 #include "storage/log_store.h"
@@ -46,6 +49,7 @@ class Flusher {
     uint64_t unflushed_bytes = 24 << 20;
     uint64_t log_bytes = 128 << 20;
     absl::Duration age = absl::Seconds(20);
+    uint64_t seed = 0;  // another one on each node of a cluster
   };
 
   using Handler = std::function<void(const absl::Status&)>;
@@ -72,7 +76,8 @@ class Flusher {
   void Stop(LastFlush last);
 
  private:
-  bool TooMuchUnflushed() const { return unflushed_bytes_->load() >= options_.unflushed_bytes; }
+  bool TooMuchUnflushed() const { return unflushed_bytes_->load() >= due_bytes_.load(); }
+  void DrawNextFlush();
   void Request();
   void Run();
   // Waits for a reason to flush; false when it is time to end.
@@ -98,12 +103,14 @@ class Flusher {
   const Handler on_fatal_;
 
   std::atomic<bool> requested_{false};
+  std::atomic<uint64_t> due_bytes_;
   absl::Mutex mutex_;
   absl::CondVar wake_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-  absl::Time last_flush_ = absl::Now();
-  bool failed_ = false;  // the thread's; then of Stop
+  Prng random_;  // what follows: the thread's
+  absl::Time due_at_;
+  bool failed_ = false;  // then of Stop
 
   std::thread thread_;  // last: starts when the rest is made
 };

@@ -187,7 +187,9 @@ absl::Status NodeEngine::Start(NodePeers* peers) {
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
   if (options_.backing == Backing::kStore) {
-    flusher_ = std::make_unique<Flusher>(options_.flush, state_, log_, log_writer_.get(), on_loops,
+    Flusher::Options flush = options_.flush;
+    flush.seed = options_.disk.value();
+    flusher_ = std::make_unique<Flusher>(flush, state_, log_, log_writer_.get(), on_loops,
                                          &overlay_bytes_, disk_full, fatal);
     running_flusher_.store(flusher_.get(), std::memory_order_release);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace holdfast::testing {
 namespace {
@@ -60,6 +61,12 @@ bool MayHaveBeenDone(const SeenSettled& seen) { return seen.settled.ended != End
 
 bool SameLease(const Settled& settled, const Grant& grant) {
   return settled.token == grant.token && settled.hold == grant.hold;
+}
+
+// When it began, as the chaos run tells when its faults began.
+std::string At(const Operation& operation) {
+  return absl::FormatTime(" (at %H:%M:%E3S)", absl::FromUnixMicros(operation.begin_micros),
+                          absl::UTCTimeZone());
 }
 
 // How much later than told an expiry may be: that of a hold is told from its operation's begin.
@@ -280,7 +287,7 @@ std::vector<Violation> CheckStaleTokensFail(const std::vector<Operation>& operat
       if (seen.settled.ended != Ended::kOk) continue;
       const auto add = [&](const std::string& what) {
         violations.push_back({"a stale token never succeeds",
-                              absl::StrCat(LeaseName(seen.settled), " was taken ", what)});
+                              absl::StrCat(LeaseName(seen.settled), " was taken ", what, At(*seen.operation))});
       };
       if (seen.settled.token != 0 || seen.operation->kind != OperationKind::kDelete) {
         if (const SeenGrant* const other = ReplacedBefore(seen, story); other != nullptr) {
@@ -325,7 +332,8 @@ std::vector<Violation> CheckDeletesAreFinal(const std::vector<Operation>& operat
         violations.push_back(
             {"a delete is final", absl::StrCat(LeaseName(seen.grant),
                                                " was handed out although the job was deleted with ",
-                                               "token ", deleted->settled.token)});
+                                               "token ", deleted->settled.token,
+                                               At(*seen.operation))});
       }
     }
   }
