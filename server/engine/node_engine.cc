@@ -14,6 +14,7 @@ namespace holdfast {
 namespace {
 
 constexpr int64_t kAnnounceAgainMicros = 1'000'000;
+constexpr uint32_t kElectionTicks = 5;
 
 }  // namespace
 
@@ -66,7 +67,8 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
           .incarnation = options_.incarnation,
           .tick_micros = options_.tick_micros,
           .tick_phase_micros = static_cast<int64_t>(options_.disk.value() %
-                                                    static_cast<uint64_t>(options_.tick_micros))};
+                                                    static_cast<uint64_t>(options_.tick_micros)),
+          .election_ticks = kElectionTicks};
 }
 
 Shard::Parts NodeEngine::ShardParts(uint32_t shard) {

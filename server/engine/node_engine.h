@@ -66,7 +66,7 @@ class NodeEngine final : private Forwarder {
     std::vector<ReplicaId> initial_voters;
     // See Group::Options: each shard goes on with what it has here, as its only voter.
     bool forced_alone = false;
-    int64_t tick_micros = 100'000;  // of Raft: heartbeats; elections after 10 to 20 of them
+    int64_t tick_micros = 200'000;  // of Raft: heartbeats; elections after 5 to 10 of them
     LogWriter::Options log;
     Flusher::Options flush;
     Admission::Limits admission;
