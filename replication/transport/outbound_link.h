@@ -96,7 +96,7 @@ class OutboundLink final : public ClientStream::Listener,
   // Hangs up for good. OnLinkDown comes, if it was not idle, before this returns.
   void Stop(const std::string& why);
 
-  // kSoon: it may wait 1 ms for other records to share a frame with; it goes with what is sent next.
+  // kSoon: may wait 1 ms for records that it shares a frame with; goes with what is sent next.
   enum class When : uint8_t { kNow, kSoon };
   // Queues the records, in order, and begins to send. What is not taken stays in *records. Returns
   // the dial over which the others go, 0 if it is not up.
@@ -157,7 +157,7 @@ class OutboundLink final : public ClientStream::Listener,
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;       // kOnDemand: something is to be sent
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;  // a record was not taken
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool lingers_ ABSL_GUARDED_BY(mutex_) = false;  // all that is queued may wait, and a timer runs
+  bool lingers_ ABSL_GUARDED_BY(mutex_) = false;   // the queue waits for a timer
   uint32_t attempts_ ABSL_GUARDED_BY(mutex_) = 0;  // since it was last up
   uint64_t waits_ ABSL_GUARDED_BY(mutex_) = 0;     // numbers the timers: an old one is ignored
   SendQueue queue_ ABSL_GUARDED_BY(mutex_);

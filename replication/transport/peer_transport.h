@@ -10,9 +10,9 @@
 //   forward   requests to the leader, and their replies  ┘
 //   snapshot  parts of state, and their answers          a third, made when first used
 //
-// Everything that waits for a stream goes into one frame. Heartbeats that no read waits for wait 1 ms
-// for those of the node's other loops. A record with more than 1 MiB travels in pieces between the
-// others. A connection that breaks is reported at once and dialed again after 50 ms..1 s. Each
+// Everything that waits for a stream goes into one frame. Heartbeats that no read waits for wait
+// 1 ms for those of the node's other loops. A record with more than 1 MiB travels in pieces between
+// the others. A connection that breaks is reported at once and dialed again after 50 ms..1 s. Each
 // stream starts with a greeting in which either side may refuse the other; a receiver hears only
 // the newest stream of each kind of a node, so that nothing arrives late from an old one.
 //

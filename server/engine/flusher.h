@@ -9,8 +9,8 @@
 // last reason hold from three quarters of what is set, drawn anew for each flush: the nodes of a
 // cluster apply the same at the same time, and must not all be busy with a flush at once. When the
 // store's compaction has fallen behind, the thread waits before it flushes; the shards then fill up
-// to their bound and stop proposing. When the disk is full the thread tries again and again; nothing
-// is lost, since the log still holds it all.
+// to their bound and stop proposing. When the disk is full the thread tries again and again;
+// nothing is lost, since the log still holds it all.
 //
 // Thread-safety: all methods from any thread. Ownership: stores, writer and shards outlive it.
 

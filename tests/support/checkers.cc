@@ -286,8 +286,9 @@ std::vector<Violation> CheckStaleTokensFail(const std::vector<Operation>& operat
     for (const SeenSettled& seen : story.settled) {
       if (seen.settled.ended != Ended::kOk) continue;
       const auto add = [&](const std::string& what) {
-        violations.push_back({"a stale token never succeeds",
-                              absl::StrCat(LeaseName(seen.settled), " was taken ", what, At(*seen.operation))});
+        violations.push_back(
+            {"a stale token never succeeds",
+             absl::StrCat(LeaseName(seen.settled), " was taken ", what, At(*seen.operation))});
       };
       if (seen.settled.token != 0 || seen.operation->kind != OperationKind::kDelete) {
         if (const SeenGrant* const other = ReplacedBefore(seen, story); other != nullptr) {
@@ -329,11 +330,10 @@ std::vector<Violation> CheckDeletesAreFinal(const std::vector<Operation>& operat
       const bool later = seen.operation->begin_micros > deleted->operation->end_micros;
       const bool both_have_tokens = deleted->settled.token != 0 && seen.grant.token != 0;
       if (later || (both_have_tokens && seen.grant.token > deleted->settled.token)) {
-        violations.push_back(
-            {"a delete is final", absl::StrCat(LeaseName(seen.grant),
-                                               " was handed out although the job was deleted with ",
-                                               "token ", deleted->settled.token,
-                                               At(*seen.operation))});
+        violations.push_back({"a delete is final",
+                              absl::StrCat(LeaseName(seen.grant),
+                                           " was handed out although the job was deleted with ",
+                                           "token ", deleted->settled.token, At(*seen.operation))});
       }
     }
   }
