@@ -136,6 +136,7 @@ class Machine::Impl {
   OutcomeCode CheckHolder(const Holder& holder) const;
   bool UnderReservedCap(const QueueState& queue) const;
   Grant Lease(QueueState* queue, JobNode* node, const Holder& holder, LogDuration lease);
+  void PrefetchFirst(const PagedSet& ready, size_t count) const;
   // The first ready job that has not expired; expires others on the way. 0: none.
   JobId FirstToLease(QueueState* queue, size_t* room);
   void CollectDue(const std::vector<QueueState*>& queues, size_t* room);

@@ -18,6 +18,7 @@ void Machine::Impl::NeedJob(JobId id, Needs* needs) const {
 }
 
 void Machine::Impl::NeedLeases(const LeaseRefs& leases, Needs* needs) const {
+  for (const LeaseRef& lease : leases) jobs_.Prefetch(lease.job);
   for (const LeaseRef& lease : leases) NeedJob(lease.job, needs);
 }
 

@@ -48,6 +48,12 @@ std::vector<QueueState*> Machine::Impl::QueuesOf(const ReserveCommand& command) 
   return queues;
 }
 
+void Machine::Impl::PrefetchFirst(const PagedSet& ready, size_t count) const {
+  for (auto it = ready.tree().begin(); it != ready.tree().end() && count > 0; ++it, --count) {
+    jobs_.Prefetch(JobId(it->id));
+  }
+}
+
 JobId Machine::Impl::FirstToLease(QueueState* queue, size_t* room) {
   while (const SetKey* first = queue->ready.First()) {
     const JobId id(first->id);
@@ -83,6 +89,7 @@ Outcome Machine::Impl::Do(const ReserveCommand& command) {
       room -= std::min(room, CollectQueue(queue, room));
     }
     if (queue->paused(now()) || !UnderReservedCap(*queue)) continue;
+    PrefetchFirst(queue->ready, command.max);
     const JobId first = FirstToLease(queue, &room);
     if (first == JobId()) continue;
     sources.push_back({*queue->ready.First(), queue});

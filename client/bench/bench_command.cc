@@ -18,6 +18,7 @@ const std::map<std::string, Scenario>& Scenarios() {
   static const auto* const scenarios = new std::map<std::string, Scenario>{
       {"ping", RunPing},       {"enqueue", RunEnqueue}, {"enqueue-stream", RunEnqueueStream},
       {"consume", RunConsume}, {"cycle", RunCycle},     {"drain", RunDrain},
+      {"work", RunWork},
   };
   return *scenarios;
 }
@@ -86,6 +87,7 @@ int RunBenchCommand(int argc, const char* const* argv) {
       "  enqueue-stream  EnqueueStream\n"
       "  consume         unary Reserve and Delete until nothing is ready\n"
       "  cycle           unary Enqueue, Reserve, Delete\n"
+      "  work            the same as cycle by workers: each an EnqueueStream and a Work stream\n"
       "  drain           Work: reserve and delete until nothing is ready",
       "holdfast bench");
   std::vector<std::string> names;
@@ -105,8 +107,8 @@ int RunBenchCommand(int argc, const char* const* argv) {
   add("--body-bytes", options.body_bytes, "Size of each body", 0, 64 << 20);
   add("--jobs", options.jobs, "Stop after so many jobs; 0: by --seconds", 0, int64_t{1} << 40);
   add("--seconds", options.seconds, "Stop after so long; 0: by --jobs", 0, 1e6);
-  add("--in-flight", options.in_flight, "Unary calls at a time", 1, 100'000);
-  add("--connections", options.connections, "Connections of unary scenarios", 1, 1000);
+  add("--in-flight", options.in_flight, "Unary calls, or workers, at a time", 1, 100'000);
+  add("--connections", options.connections, "Connections of unary scenarios and of work", 1, 1000);
   add("--streams", options.streams, "Streams at a time, each on its own connection", 1, 1000);
   add("--batch", options.batch, "Jobs a message or settlement", 1, 1000);
   add("--window", options.window, "Messages unacknowledged a stream", 1, 10'000);

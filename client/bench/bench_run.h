@@ -28,13 +28,13 @@ struct BenchOptions {
   uint32_t body_bytes = 100;
   uint64_t jobs = 0;         // stop after so many; 0: by time
   double seconds = 10;       // stop after so long; with `jobs` set 0: no limit
-  uint32_t in_flight = 64;   // unary scenarios: calls at a time
+  uint32_t in_flight = 64;   // unary scenarios: calls at a time; work: workers
   uint32_t streams = 8;      // stream scenarios
   uint32_t batch = 100;      // jobs a message, or a settlement
   uint32_t window = 16;      // enqueue-stream: messages unacknowledged, a stream
   uint32_t credits = 2000;   // drain: jobs leased at a time, a stream
   double rate = 0;           // operations a second in all; 0: closed loop
-  uint32_t connections = 4;  // unary scenarios
+  uint32_t connections = 4;  // unary scenarios, work
 };
 
 using BenchClock = std::chrono::steady_clock;

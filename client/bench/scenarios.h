@@ -18,6 +18,9 @@ void RunEnqueue(BenchRun* run);
 void RunConsume(BenchRun* run);
 // Unary Enqueue, Reserve, Delete, `in_flight` at a time.
 void RunCycle(BenchRun* run);
+// What cycle does, as workers do it: `in_flight` workers, each with an EnqueueStream and a Work
+// stream of one credit; each has one job of its own under way, which any of them deletes.
+void RunWork(BenchRun* run);
 // EnqueueStream: `streams` streams, messages of `batch` jobs, `window` of them unacknowledged.
 void RunEnqueueStream(BenchRun* run);
 // Work: `streams` streams take and delete whatever is in the queues, or `jobs` jobs.

@@ -48,6 +48,7 @@ void Core::Impl::HandleAppend(Message message) {
     Send(std::move(response));
     return;
   }
+  const bool empty = message.entries.empty();
   Configuration at_append;
   if (MutantIs(Mutant::kConfigurationAtWrongIndex)) at_append = ConfigurationAfter(message.entries);
   const std::optional<LogIndex> agreed =
@@ -58,6 +59,7 @@ void Core::Impl::HandleAppend(Message message) {
     if (MutantIs(Mutant::kConfigurationAtWrongIndex)) SwitchTo(at_append);
     // Only what this message has checked: what may follow in the log is perhaps not the leader's.
     response.index = MutantIs(Mutant::kAckUncheckedTail) ? log_.last() : *agreed;
+    response.may_wait = empty;
     Send(std::move(response));
     return;
   }
@@ -165,6 +167,7 @@ bool Core::Impl::MaybeSendAppend(Peer* peer, WhenEmpty when_empty) {
   }
   if (message.entries.empty() && when_empty == WhenEmpty::kDoNotSend) return false;
   message.commit = log_.commit();
+  message.may_wait = message.entries.empty();
   peer->OnSent(message.entries.size(), DataBytes(message.entries), tracker_.limits());
   peer->OnCommitSent(message.commit);
   Send(std::move(message));

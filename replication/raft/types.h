@@ -150,6 +150,9 @@ struct Message {
   uint64_t context = 0;
   bool reject = false;
   bool transfer = false;
+  // Of this side only: nobody waits for what it tells, so it may wait a few milliseconds for
+  // another message to go along with.
+  bool may_wait = false;
   std::vector<Entry> entries;
   std::shared_ptr<const SnapshotDescriptor> snapshot;  // kSnapshot only
 };

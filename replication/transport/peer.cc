@@ -96,7 +96,8 @@ void Peer::Send(const std::vector<PeerEnvelope>& messages) {
   std::vector<Record> control;
   std::vector<Record> appends;
   // The loops of a node beat at the same moments: their heartbeats share a frame.
-  OutboundLink::When when = OutboundLink::When::kSoon;
+  OutboundLink::When when =
+      environment_.options->loops.size() > 1 ? OutboundLink::When::kSoon : OutboundLink::When::kNow;
   for (const PeerEnvelope& envelope : messages) {
     const bool to_control = StreamOf(envelope.message.type) == StreamKind::kControl;
     if (to_control && !MayWait(envelope.message)) when = OutboundLink::When::kNow;

@@ -20,6 +20,8 @@ constexpr int64_t kSettledAfterMicros = 1'000'000;
 constexpr int64_t kTakesOverWithinMicros = 200'000;
 // What was proposed may take so long, until it is proposed again.
 constexpr int64_t kChangeApartMicros = 1'000'000;
+// A message that may wait for another one waits so long.
+constexpr int64_t kMayWaitMicros = 5'000;
 
 }  // namespace
 
@@ -85,17 +87,27 @@ void PeerLoop::Send(ShardId shard, PeerMessage message, std::shared_ptr<const Pi
                          parts_.shards.at(shard).reader);
   }
   if (to == NodeId() || transport_ == nullptr) return;
-  outbox_[to].push_back(
+  const bool urgent = outbox_.Add(
+      to,
       {.shard = shard, .wall_micros = message.wall_micros, .message = std::move(message.message)});
-  if (std::exchange(flush_posted_, true)) return;
-  parts_.executor->Post([this] { Flush(); });
+  if (urgent && !std::exchange(flush_posted_, true)) {
+    parts_.executor->Post([this] {
+      flush_posted_ = false;
+      Flush(Outbox::Which::kUrgent);
+    });
+  }
+  if (!urgent && !std::exchange(flush_timed_, true)) {
+    parts_.executor->RunAt(parts_.executor->MonotonicMicros() + kMayWaitMicros, [this] {
+      flush_timed_ = false;
+      Flush(Outbox::Which::kAll);
+    });
+  }
 }
 
-void PeerLoop::Flush() {
-  flush_posted_ = false;
-  for (auto& [to, messages] : outbox_) {
-    if (!messages.empty()) transport_->Send(to, std::exchange(messages, {}));
-  }
+void PeerLoop::Flush(Outbox::Which which) {
+  outbox_.Take(which, [this](NodeId to, std::vector<PeerEnvelope> messages) {
+    transport_->Send(to, std::move(messages));
+  });
 }
 
 // Who is passed on names a third replica: its own node may have asked another one.

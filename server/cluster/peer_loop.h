@@ -1,6 +1,6 @@
 // One loop's dealings with the other nodes, for all shards of that loop.
 //
-//   Group ──Send──▶ outbox, by node ──once a turn──▶ PeerTransport::Send
+//   Group ──Send──▶ Outbox ──once a turn──▶ PeerTransport::Send
 //         ──SendSnapshot──▶ SnapshotSender ──parts──▶ PeerTransport::SendSnapshot
 //   PeerTransport ──OnMessages──▶ Group::Step, if the sender is who the stream says
 //                 ──OnSnapshotPart──▶ SnapshotReceiver ──▶ Group::StepSnapshot
@@ -11,8 +11,9 @@
 // members says (reconciler.h); spreads the leaders: hands over to the node whose turn the shard is;
 // judges a node lost of which nothing was heard for long, so that what it holds is given to others.
 //
-// Bounds: the outbox holds what the groups said in one turn. Thread-safety: loop-bound, except for
-// the constructor. Ownership: what Parts points to outlives it.
+// Bounds: the outbox holds what the groups said in one turn, and for some milliseconds what may
+// wait. Thread-safety: loop-bound, except for the constructor. Ownership: what Parts points to
+// outlives it.
 
 #ifndef HOLDFAST_SERVER_CLUSTER_PEER_LOOP_H_
 #define HOLDFAST_SERVER_CLUSTER_PEER_LOOP_H_
@@ -31,6 +32,7 @@
 #include "replication/transport/peer_transport.h"
 #include "server/cluster/leader_balancer.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/outbox.h"
 #include "server/cluster/replicas_in_use.h"
 #include "server/cluster/silence.h"
 #include "server/cluster/snapshot_receiver.h"
@@ -120,7 +122,7 @@ class PeerLoop final : public PeerHandler {
   bool IsSender(NodeId from, const raft::Message& message) const;
   SnapshotSender::Parts SenderParts();
   SnapshotReceiver::Parts ReceiverParts();
-  void Flush();
+  void Flush(Outbox::Which which);
   void Balance();
   // Of shards that this node leads.
   void JudgeNodes(ShardId shard, Shard& machine);
@@ -135,8 +137,9 @@ class PeerLoop final : public PeerHandler {
   const Parts parts_;
   PeerTransport* transport_ = nullptr;
   Membership::View members_;
-  std::map<NodeId, std::vector<PeerEnvelope>> outbox_;
+  Outbox outbox_;
   bool flush_posted_ = false;
+  bool flush_timed_ = false;  // of what may wait
   bool leaving_ = false;
   bool balancing_ = false;
   std::map<NodeId, int64_t> up_since_;  // nodes that are connected

@@ -17,7 +17,7 @@ constexpr absl::Duration kFullDiskCheckEvery = absl::Milliseconds(200);
 
 }  // namespace
 
-Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
+Flusher::Flusher(const Options& options, uint64_t seed, StateStore* store, const LogStore* log,
                  LogWriter* log_writer, std::vector<ShardOnLoop> shards,
                  const std::atomic<uint64_t>* unflushed_bytes, Handler on_disk_full,
                  Handler on_fatal)
@@ -29,7 +29,7 @@ Flusher::Flusher(const Options& options, StateStore* store, const LogStore* log,
       unflushed_bytes_(unflushed_bytes),
       on_disk_full_(std::move(on_disk_full)),
       on_fatal_(std::move(on_fatal)),
-      random_(options.seed) {
+      random_(seed) {
   DrawNextFlush();
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "flusher");

@@ -49,17 +49,16 @@ class Flusher {
     uint64_t unflushed_bytes = 24 << 20;
     uint64_t log_bytes = 128 << 20;
     absl::Duration age = absl::Seconds(20);
-    uint64_t seed = 0;  // another one on each node of a cluster
   };
 
   using Handler = std::function<void(const absl::Status&)>;
 
   // `on_disk_full` is called on the flusher's thread: with RESOURCE_EXHAUSTED when a flush finds
   // no room on the disk, with OK when a later try found it. `on_fatal`: nothing can be flushed.
-  // `unflushed_bytes`: what all shards hold.
-  Flusher(const Options& options, StateStore* store, const LogStore* log, LogWriter* log_writer,
-          std::vector<ShardOnLoop> shards, const std::atomic<uint64_t>* unflushed_bytes,
-          Handler on_disk_full, Handler on_fatal);
+  // `unflushed_bytes`: what all shards hold. `seed`: another one on each node of a cluster.
+  Flusher(const Options& options, uint64_t seed, StateStore* store, const LogStore* log,
+          LogWriter* log_writer, std::vector<ShardOnLoop> shards,
+          const std::atomic<uint64_t>* unflushed_bytes, Handler on_disk_full, Handler on_fatal);
   // Stops if that was not done.
   ~Flusher();
 

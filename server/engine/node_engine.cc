@@ -14,7 +14,6 @@ namespace holdfast {
 namespace {
 
 constexpr int64_t kAnnounceAgainMicros = 1'000'000;
-constexpr uint32_t kElectionTicks = 5;
 
 }  // namespace
 
@@ -68,7 +67,7 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
           .tick_micros = options_.tick_micros,
           .tick_phase_micros = static_cast<int64_t>(options_.disk.value() %
                                                     static_cast<uint64_t>(options_.tick_micros)),
-          .election_ticks = kElectionTicks};
+          .election_ticks = options_.election_ticks};
 }
 
 Shard::Parts NodeEngine::ShardParts(uint32_t shard) {
@@ -189,10 +188,9 @@ absl::Status NodeEngine::Start(NodePeers* peers) {
     if (options_.on_disk_full) options_.on_disk_full(status);
   };
   if (options_.backing == Backing::kStore) {
-    Flusher::Options flush = options_.flush;
-    flush.seed = options_.disk.value();
-    flusher_ = std::make_unique<Flusher>(flush, state_, log_, log_writer_.get(), on_loops,
-                                         &overlay_bytes_, disk_full, fatal);
+    flusher_ =
+        std::make_unique<Flusher>(options_.flush, options_.disk.value(), state_, log_,
+                                  log_writer_.get(), on_loops, &overlay_bytes_, disk_full, fatal);
     running_flusher_.store(flusher_.get(), std::memory_order_release);
   }
   RETURN_IF_ERROR(RecoverShards());

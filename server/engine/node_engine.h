@@ -66,7 +66,10 @@ class NodeEngine final : private Forwarder {
     std::vector<ReplicaId> initial_voters;
     // See Group::Options: each shard goes on with what it has here, as its only voter.
     bool forced_alone = false;
-    int64_t tick_micros = 200'000;  // of Raft: heartbeats; elections after 5 to 10 of them
+    // Of Raft: a heartbeat every tick; a follower that hears none draws how long it waits, from
+    // election_ticks to twice as many.
+    int64_t tick_micros = 200'000;
+    uint32_t election_ticks = 5;
     LogWriter::Options log;
     Flusher::Options flush;
     Admission::Limits admission;

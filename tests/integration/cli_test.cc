@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -199,6 +200,31 @@ TEST_F(Cli, EveryCommandIsDocumentedAndHasHelp) {
 }
 
 // What stood after "--" was taken for names of queues.
+// What each scenario leaves behind of 300 jobs, and that it counts what it did.
+TEST_F(Cli, BenchDoesWhatItSays) {
+  const std::pair<const char*, uint64_t> kReadyAfter[] = {
+      {"ping", 0},  {"enqueue", 300}, {"consume", 0}, {"enqueue-stream", 300},
+      {"drain", 0}, {"cycle", 0},     {"work", 0},
+  };
+  for (const auto& [scenario, ready] : kReadyAfter) {
+    const Said said = Run({"bench", scenario, "--jobs", "300", "--seconds", "0", "--batch", "10",
+                           "--format", "json"});
+    const auto json = nlohmann::json::parse(said.text, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << scenario << ": " << said.text;
+    EXPECT_EQ(json["failures"], 0) << scenario << ": " << json["first_failure"];
+    EXPECT_EQ(json["jobs"], 300) << scenario;
+    EXPECT_EQ(Count("bench", "ready"), ready) << scenario;
+    EXPECT_EQ(Count("bench", "reserved"), 0u) << scenario;
+  }
+}
+
+TEST_F(Cli, BenchWorkEndsWithItsServer) {
+  const auto bench = Begin({"bench", "work", "--seconds", "600"});
+  Await("bench", "reserved", 1);
+  server_->process().Kill();
+  ExpectSays(End(bench.get()), 1, "first failure");
+}
+
 TEST_F(Cli, WorkRunsItsCommandForEachJob) {
   std::string lines;
   for (int i = 0; i < 200; ++i) absl::StrAppend(&lines, "line", i, "\n");
