@@ -18,8 +18,9 @@ const Outcome* RequestMemory::Find(Digest digest, LogTime now) const {
 }
 
 const RequestRow* RequestMemory::FindRow(Digest digest) const {
-  const auto it = rows_.find(digest);
-  return it == rows_.end() ? nullptr : &it->second;
+  const Part& part = parts_[PartOf(digest)];
+  const auto it = part.find(digest);
+  return it == part.end() ? nullptr : it->second.get();
 }
 
 void RequestMemory::Remember(Digest digest, const Outcome& outcome, LogTime now) {
@@ -32,11 +33,12 @@ void RequestMemory::Remember(Digest digest, const Outcome& outcome, LogTime now)
   changed_.Mark(digest);
 }
 
-void RequestMemory::Restore(Digest digest, const RequestRow& row) {
-  const bool inserted = rows_.emplace(digest, row).second;
+void RequestMemory::Restore(Digest digest, RequestRow row) {
+  const auto [place, inserted] =
+      parts_[PartOf(digest)].emplace(digest, std::make_unique<const RequestRow>(std::move(row)));
   CHECK(inserted);
-  order_.insert(Place{row.expires, digest});
-  hash_ += HashOf(KeyOf(digest), row);
+  order_.insert(Place{place->second->expires, digest});
+  hash_ += HashOf(KeyOf(digest), *place->second);
 }
 
 size_t RequestMemory::Collect(LogTime now, size_t limit) {
@@ -55,15 +57,16 @@ bool RequestMemory::Full(LogTime now, uint64_t max) const {
     if (ended == 2 || place.expires > now) break;
     ++ended;
   }
-  return rows_.size() - ended >= max;
+  return size() - ended >= max;
 }
 
 void RequestMemory::Erase(const Place& place) {
-  const auto it = rows_.find(place.digest);
-  CHECK(it != rows_.end());
-  hash_ -= HashOf(KeyOf(place.digest), it->second);
+  Part& part = parts_[PartOf(place.digest)];
+  const auto it = part.find(place.digest);
+  CHECK(it != part.end());
+  hash_ -= HashOf(KeyOf(place.digest), *it->second);
   const Digest digest = place.digest;
-  rows_.erase(it);
+  part.erase(it);
   order_.erase(place);
   changed_.Mark(digest);
 }
