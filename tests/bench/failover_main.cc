@@ -199,7 +199,8 @@ absl::Status Measure(Cluster* cluster, const Scenario& scenario, int tries, bool
     if (each) {
       std::cout << absl::StrFormat("  %s: %.0f ms, queue-%d, from %s on\n", scenario.name,
                                    millis.back(), gap.queue,
-                                   absl::FormatTime("%H:%M:%E3S", gap.since, absl::UTCTimeZone()));
+                                   absl::FormatTime("%H:%M:%E3S", gap.since, absl::UTCTimeZone()))
+                << std::flush;
     }
     RETURN_IF_ERROR(cluster->Heal());
   }
