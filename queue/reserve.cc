@@ -82,6 +82,7 @@ Outcome Machine::Impl::Do(const ReserveCommand& command) {
     SetKey first;
     QueueState* queue;
   };
+  const size_t prefetched = command.max / std::max<size_t>(named.size(), 1);
   std::vector<Source> sources;  // a heap, smallest first on top
   const auto later = [](const Source& a, const Source& b) { return b.first < a.first; };
   for (QueueState* queue : named) {
@@ -89,7 +90,7 @@ Outcome Machine::Impl::Do(const ReserveCommand& command) {
       room -= std::min(room, CollectQueue(queue, room));
     }
     if (queue->paused(now()) || !UnderReservedCap(*queue)) continue;
-    PrefetchFirst(queue->ready, command.max);
+    if (prefetched > 1) PrefetchFirst(queue->ready, prefetched);
     const JobId first = FirstToLease(queue, &room);
     if (first == JobId()) continue;
     sources.push_back({*queue->ready.First(), queue});

@@ -32,6 +32,22 @@ void BenchRun::Begin() {
   last_ = begin_;
 }
 
+void BenchRun::AtStart(const Ticket& ticket, grpc::Alarm* alarm, std::function<void()> task) {
+  const auto ahead = ticket.start - BenchClock::now();
+  if (ahead <= BenchClock::duration::zero()) return task();
+  alarm->Set(std::chrono::system_clock::now() + ahead, [task = std::move(task)](bool) { task(); });
+}
+
+holdfast::v1::Subscribe BenchRun::Subscription(uint32_t credits) const {
+  holdfast::v1::Subscribe subscribe;
+  for (uint32_t i = 0; i < std::min(options_.queues, 1000u); ++i) {
+    subscribe.add_queues(QueueName(i));
+  }
+  subscribe.set_credits(credits);
+  subscribe.set_on_disconnect(holdfast::v1::ON_DISCONNECT_RELEASE);
+  return subscribe;
+}
+
 bool BenchRun::TimeIsUp() const {
   return options_.seconds > 0 &&
          BenchClock::now() - begin_ >= std::chrono::duration<double>(options_.seconds);

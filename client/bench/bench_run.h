@@ -16,6 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "client/bench/histogram.h"
+#include "grpcpp/alarm.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/holdfast/v1/holdfast.grpc.pb.h"
 
@@ -55,6 +56,8 @@ class BenchRun {
     return channels_[n % channels_.size()];
   }
   void Connect(uint32_t connections);
+  // To the queues of the run, the first 1000; what is leased is given back when the stream ends.
+  holdfast::v1::Subscribe Subscription(uint32_t credits) const;
 
   // The next operation of `jobs` jobs to do; nullopt: there is none left.
   struct Ticket {
@@ -63,6 +66,8 @@ class BenchRun {
     BenchClock::time_point start;  // when it is meant to start; latency counts from here
   };
   std::optional<Ticket> Take(uint32_t jobs);
+  // Calls `task` when the ticket is meant to start: within the call, if that is now or past.
+  static void AtStart(const Ticket& ticket, grpc::Alarm* alarm, std::function<void()> task);
   bool TimeIsUp() const;
 
   void Succeeded(uint64_t jobs, BenchClock::time_point start);

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "client/bench/scenarios.h"
-#include "grpcpp/alarm.h"
 
 namespace holdfast {
 namespace {
@@ -90,9 +89,7 @@ class Producer final
     }
     sent_.push_back(ticket);
     writing_ = true;
-    if (ticket.start <= BenchClock::now()) return StartWrite(&request_);
-    const auto ahead = ticket.start - BenchClock::now();
-    alarm_.Set(std::chrono::system_clock::now() + ahead, [this](bool) { StartWrite(&request_); });
+    BenchRun::AtStart(ticket, &alarm_, [this] { StartWrite(&request_); });
   }
 
   BenchRun* const run_;
@@ -113,13 +110,7 @@ class Consumer final : public grpc::ClientBidiReactor<v1::WorkRequest, v1::WorkR
   Consumer(BenchRun* run, uint32_t number, uint64_t jobs_all, std::atomic<uint64_t>* jobs_done)
       : run_(run), jobs_all_(jobs_all), jobs_done_(jobs_done) {
     run_->SourceStarted();
-    v1::Subscribe* subscribe = request_.mutable_subscribe();
-    const uint32_t queues = run->options().queues;
-    for (uint32_t i = 0; i < std::min(queues, 1000u); ++i) {
-      subscribe->add_queues(run->QueueName(i));
-    }
-    subscribe->set_credits(run->options().credits);
-    subscribe->set_on_disconnect(v1::ON_DISCONNECT_RELEASE);
+    *request_.mutable_subscribe() = run->Subscription(run->options().credits);
     run_->stub(number)->async()->Work(&context_, this);
   }
 

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "client/bench/scenarios.h"
-#include "grpcpp/alarm.h"
 #include "grpcpp/generic/generic_stub.h"
 
 namespace holdfast {
@@ -25,9 +24,7 @@ class Slot {
     const std::optional<BenchRun::Ticket> ticket = run_->Take(1);
     if (!ticket.has_value()) return run_->SourceEnded();
     ticket_ = *ticket;
-    if (ticket_.start <= BenchClock::now()) return Begin();
-    const auto ahead = ticket_.start - BenchClock::now();
-    alarm_.Set(std::chrono::system_clock::now() + ahead, [this](bool) { Begin(); });
+    BenchRun::AtStart(ticket_, &alarm_, [this] { Begin(); });
   }
 
  private:

@@ -6,7 +6,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "client/bench/scenarios.h"
-#include "grpcpp/alarm.h"
 
 namespace holdfast {
 namespace {
@@ -44,7 +43,7 @@ class JobBoard {
   std::atomic<size_t> ended_{0};
 };
 
-// A stream on which one message is being written, and one waits to be.
+// A stream on which one message is being written, and one waits to be, from any thread.
 template <class Request, class Response>
 class OneWriteAtATime : public grpc::ClientBidiReactor<Request, Response> {
  public:
@@ -66,11 +65,28 @@ class OneWriteAtATime : public grpc::ClientBidiReactor<Request, Response> {
     }
     this->RemoveHold();
   }
-  void OnWriteDone(bool ok) override {
+  void OnReadDone(bool ok) final {
+    if (!ok) return OnBroken();
+    OnResponse(response_);
+    this->StartRead(&response_);
+  }
+  void OnWriteDone(bool ok) final {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     if (ok) StartNext();
   }
+
+ protected:
+  // When the method has been called with context(). Until End() it is open to Write.
+  void Start() {
+    this->StartRead(&response_);
+    this->AddHold();
+    this->StartCall();
+  }
+  grpc::ClientContext* context() { return &context_; }
+  virtual void OnResponse(const Response& response) = 0;
+  // Nothing more can be read.
+  virtual void OnBroken() = 0;
 
  private:
   void StartNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -86,6 +102,8 @@ class OneWriteAtATime : public grpc::ClientBidiReactor<Request, Response> {
     }
   }
 
+  grpc::ClientContext context_;
+  Response response_;
   absl::Mutex mutex_;
   Request next_ ABSL_GUARDED_BY(mutex_);
   Request written_;
@@ -121,49 +139,35 @@ class Worker {
    public:
     Producer(Worker* worker, uint32_t number) : worker_(worker) {
       worker->run_->SourceStarted();
-      worker->run_->stub(number)->async()->EnqueueStream(&context_, this);
-      StartRead(&response_);
-      AddHold();  // until End(): others write
-      StartCall();
+      worker->run_->stub(number)->async()->EnqueueStream(context(), this);
+      Start();
     }
-    void OnReadDone(bool ok) override {
-      if (!ok) return worker_->Stop();
-      for (const v1::EnqueueAcknowledgement& one : response_.acknowledgements()) {
+    void OnResponse(const v1::EnqueueStreamResponse& response) override {
+      for (const v1::EnqueueAcknowledgement& one : response.acknowledgements()) {
         worker_->OnEnqueued(one);
       }
-      StartRead(&response_);
     }
+    void OnBroken() override { worker_->Stop(); }
     void OnDone(const grpc::Status& status) override { worker_->OnStreamDone(status); }
 
    private:
     Worker* const worker_;
-    grpc::ClientContext context_;
-    v1::EnqueueStreamResponse response_;
   };
 
   class Consumer final : public OneWriteAtATime<v1::WorkRequest, v1::WorkResponse> {
    public:
     Consumer(Worker* worker, uint32_t number) : worker_(worker) {
       worker->run_->SourceStarted();
-      worker->run_->stub(number)->async()->Work(&context_, this);
-      StartRead(&response_);
-      AddHold();  // until End(): others write
-      StartCall();
+      worker->run_->stub(number)->async()->Work(context(), this);
+      Start();
     }
     void Subscribe() {
       Write([&](v1::WorkRequest* request) {
-        v1::Subscribe* const subscribe = request->mutable_subscribe();
-        const uint32_t queues = worker_->run_->options().queues;
-        for (uint32_t i = 0; i < std::min(queues, 1000u); ++i) {
-          subscribe->add_queues(worker_->run_->QueueName(i));
-        }
-        subscribe->set_credits(1);
-        subscribe->set_on_disconnect(v1::ON_DISCONNECT_RELEASE);
+        *request->mutable_subscribe() = worker_->run_->Subscription(1);
       });
     }
-    void OnReadDone(bool ok) override {
-      if (!ok) return worker_->Stop();
-      for (const v1::Job& job : response_.jobs()) {
+    void OnResponse(const v1::WorkResponse& response) override {
+      for (const v1::Job& job : response.jobs()) {
         Write([&](v1::WorkRequest* request) {
           v1::Settlement* const settlement = request->add_settlements();
           settlement->set_sequence(job.id());
@@ -171,24 +175,20 @@ class Worker {
           request->set_add_credits(static_cast<uint32_t>(request->settlements_size()));
         });
       }
-      for (const v1::SettlementResult& result : response_.results()) worker_->OnSettled(result);
-      StartRead(&response_);
+      for (const v1::SettlementResult& result : response.results()) worker_->OnSettled(result);
     }
+    void OnBroken() override { worker_->Stop(); }
     void OnDone(const grpc::Status& status) override { worker_->OnStreamDone(status); }
 
    private:
     Worker* const worker_;
-    grpc::ClientContext context_;
-    v1::WorkResponse response_;
   };
 
   void Next() {
     const std::optional<BenchRun::Ticket> ticket = run_->Take(1);
     if (!ticket.has_value()) return Stop();
     ticket_ = *ticket;
-    if (ticket_.start <= BenchClock::now()) return Enqueue();
-    const auto ahead = ticket_.start - BenchClock::now();
-    alarm_.Set(std::chrono::system_clock::now() + ahead, [this](bool) { Enqueue(); });
+    BenchRun::AtStart(ticket_, &alarm_, [this] { Enqueue(); });
   }
 
   void Enqueue() {

@@ -199,7 +199,6 @@ TEST_F(Cli, EveryCommandIsDocumentedAndHasHelp) {
   EXPECT_GE(commands, 17);
 }
 
-// What stood after "--" was taken for names of queues.
 // What each scenario leaves behind of 300 jobs, and that it counts what it did.
 TEST_F(Cli, BenchDoesWhatItSays) {
   const std::pair<const char*, uint64_t> kReadyAfter[] = {
@@ -225,6 +224,7 @@ TEST_F(Cli, BenchWorkEndsWithItsServer) {
   ExpectSays(End(bench.get()), 1, "first failure");
 }
 
+// What stood after "--" was taken for names of queues.
 TEST_F(Cli, WorkRunsItsCommandForEachJob) {
   std::string lines;
   for (int i = 0; i < 200; ++i) absl::StrAppend(&lines, "line", i, "\n");
