@@ -30,6 +30,10 @@ std::string MakeRequestId() {
   return absl::StrFormat("%08x%08x%08x%08x", random(), random(), random(), random());
 }
 
+absl::Duration RequestIdLifetime(absl::Duration timeout) {
+  return std::clamp(2 * timeout + absl::Seconds(30), absl::Seconds(30), absl::Minutes(5));
+}
+
 Client::Client(const Options& options) : options_(options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.message_bytes_max);

@@ -8,7 +8,8 @@
 //
 // Retries. What certainly was not executed and what has lost its answer (IsPassing in status.h) is
 // tried again, with growing pauses, until the deadline. A request that has a request_id field and
-// none set gets one, so that a retry cannot do its work twice.
+// none set gets one, so that a retry cannot do its work twice; the cluster remembers it for as long
+// as a retry may come.
 //
 // Thread-safety: thread-safe.
 
@@ -34,6 +35,9 @@ namespace holdfast {
 
 // 128 random bits as text: a request_id that no one else uses.
 std::string MakeRequestId();
+// How long the cluster is to remember the request ids of calls that are repeated within `timeout`,
+// as holdfast.proto asks for it; at most 5 minutes.
+absl::Duration RequestIdLifetime(absl::Duration timeout);
 
 class Client {
  public:
@@ -56,7 +60,10 @@ class Client {
                                 Request request) {
     absl::Duration timeout = options_.timeout;
     if constexpr (requires { request.set_request_id(""); }) {
-      if (request.request_id().empty()) request.set_request_id(MakeRequestId());
+      if (request.request_id().empty()) {
+        request.set_request_id(MakeRequestId());
+        *request.mutable_request_id_lifetime() = ToProto(RequestIdLifetime(timeout));
+      }
     }
     if constexpr (requires { request.wait(); }) {
       timeout += FromProto(request.wait());

@@ -31,16 +31,18 @@ bool IsValidQueueName(std::string_view name);
 
 // Makes a repeated request answer what the first one answered, without doing it again.
 // At most one of the two ways is used.
+inline constexpr LogDuration kRequestLifetimeMax = LogDuration::Seconds(300);
 struct RequestIdentity {
   // A session's request: `sequence` rises by one with each new request; outcomes of requests up
   // to and including `floor` will not be asked for again.
   SessionId session;
   uint64_t sequence = 0;
   uint64_t floor = 0;
-  // A bare request id, as a 128-bit digest made by the frontend; remembered for 5 minutes of log
-  // time. Both 0: none.
+  // A bare request id, as a 128-bit digest made by the frontend; remembered for `lifetime` of log
+  // time from its first execution. Both 0: none.
   uint64_t digest_high = 0;
   uint64_t digest_low = 0;
+  LogDuration lifetime = kRequestLifetimeMax;
 
   bool has_session() const { return session != SessionId(); }
   bool has_digest() const { return (digest_high | digest_low) != 0; }

@@ -76,7 +76,9 @@ Outcome Machine::Impl::Apply(const Command& command, LogTime now) {
       return Refused(OutcomeCode::kRequestTableFull);
     }
     Outcome outcome = ApplyUnremembered(command);
-    if (worth_remembering(outcome)) requests_.Remember(digest, outcome, now);
+    if (worth_remembering(outcome)) {
+      requests_.Remember(digest, outcome, now, now + request.lifetime);
+    }
     EvictLoose();
     return outcome;
   }

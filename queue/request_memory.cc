@@ -23,13 +23,13 @@ const RequestRow* RequestMemory::FindRow(Digest digest) const {
   return it == part.end() ? nullptr : it->second.get();
 }
 
-void RequestMemory::Remember(Digest digest, const Outcome& outcome, LogTime now) {
+void RequestMemory::Remember(Digest digest, const Outcome& outcome, LogTime now, LogTime expires) {
   // An ended entry of the same id may still wait to be collected.
   if (const RequestRow* old = FindRow(digest)) {
     CHECK_GE(now, old->expires);
     Erase(Place{old->expires, digest});
   }
-  Restore(digest, RequestRow{now + kRemembered, outcome});
+  Restore(digest, RequestRow{expires, outcome});
   changed_.Mark(digest);
 }
 

@@ -1,4 +1,4 @@
-// What bare request ids were answered, for five minutes of log time.
+// What bare request ids were answered, each for its lifetime (log time, 5 minutes at most).
 //
 // A full table refuses new requests; it never evicts, because a forgotten request could be done
 // twice.
@@ -26,8 +26,6 @@ namespace holdfast {
 
 class RequestMemory {
  public:
-  static constexpr LogDuration kRemembered = LogDuration::Seconds(300);
-
   struct Digest {
     uint64_t high = 0;
     uint64_t low = 0;
@@ -41,8 +39,8 @@ class RequestMemory {
 
   // The remembered outcome; nullptr if there is none.
   const Outcome* Find(Digest digest, LogTime now) const;
-  // Remembers an outcome until now + kRemembered. REQUIRES: Find(digest, now) == nullptr.
-  void Remember(Digest digest, const Outcome& outcome, LogTime now);
+  // Remembers an outcome until `expires`. REQUIRES: Find(digest, now) == nullptr.
+  void Remember(Digest digest, const Outcome& outcome, LogTime now, LogTime expires);
   void Restore(Digest digest, RequestRow row);
   // Forgets at most `limit` ended entries; returns how many.
   size_t Collect(LogTime now, size_t limit);

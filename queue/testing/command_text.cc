@@ -498,6 +498,7 @@ RequestIdentity ReadIdentity(Words* words) {
   request.floor = words->Number("floor", 0);
   request.digest_low = words->Number("request", 0);
   request.digest_high = words->Number("request_high", 0);
+  request.lifetime = words->OptionalDuration("lifetime").value_or(kRequestLifetimeMax);
   return request;
 }
 
@@ -512,8 +513,10 @@ std::string CommandText(const Command& command) {
                " sequence=" + std::to_string(request.sequence) +
                " floor=" + std::to_string(request.floor);
   } else if (request.has_digest()) {
-    identity = " request=" + std::to_string(request.digest_low) +
-               If(request.digest_high != 0, "request_high", std::to_string(request.digest_high));
+    identity =
+        " request=" + std::to_string(request.digest_low) +
+        If(request.digest_high != 0, "request_high", std::to_string(request.digest_high)) +
+        If(request.lifetime != kRequestLifetimeMax, "lifetime", DurationText(request.lifetime));
   }
   if (identity.empty()) return text;
   return text + " ;" + identity;

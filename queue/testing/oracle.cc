@@ -9,7 +9,6 @@
 namespace holdfast {
 namespace {
 
-constexpr LogDuration kRequestMemory = LogDuration::Seconds(300);
 constexpr LogDuration kDay = LogDuration::Seconds(86'400);
 constexpr uint32_t kUrgentBelow = 1024;
 
@@ -298,7 +297,7 @@ Outcome Oracle::ApplyDigest(const Command& command) {
   if (requests_.size() >= settings_.requests_max) return Just(OutcomeCode::kRequestTableFull);
   const Outcome outcome = Execute(command.body);
   if (outcome.code != OutcomeCode::kNothingReady) {
-    requests_[key] = Request{now_ + kRequestMemory, outcome};
+    requests_[key] = Request{now_ + command.request.lifetime, outcome};
   }
   return outcome;
 }

@@ -129,6 +129,7 @@ class Generator {
     if (dice < 6) {
       command.request.digest_low = prng_.Between(1, 40);
       command.request.digest_high = prng_.Below(2);
+      if (prng_.Chance(1, 2)) command.request.lifetime = LogDuration::Seconds(prng_.Between(1, 60));
     } else if (dice < 11 && last_session_ != 0) {
       const uint64_t newest = last_session_ + (prng_.Chance(1, 20) ? 1 : 0);
       command.request.session = SessionId(prng_.Between(newest < 3 ? 1 : newest - 2, newest));

@@ -26,7 +26,7 @@ static_assert(std::variant_size_v<CommandBody> ==
 static_assert(std::is_same_v<std::variant_alternative_t<0, CommandBody>, EnqueueCommand>);
 static_assert(std::is_same_v<std::variant_alternative_t<13, CommandBody>, PutQueueOptionsCommand>);
 
-enum RequestFlag : uint8_t { kHasSession = 1, kHasDigest = 2 };
+enum RequestFlag : uint8_t { kHasSession = 1, kHasDigest = 2, kHasLifetime = 4 };
 enum JobFlag : uint8_t {
   kHasPriority = 1,
   kHasDelay = 2,
@@ -51,9 +51,11 @@ constexpr size_t kHeadBytesMin = 2;
 constexpr size_t kJobBytesMin = 1 + 1 + 8;
 
 void PutHead(std::string* out, CommandKind kind, const RequestIdentity& request) {
+  const bool has_lifetime = request.has_digest() && request.lifetime != kRequestLifetimeMax;
   PutEnum(out, kind);
   PutFixed8(out, static_cast<uint8_t>((request.has_session() ? kHasSession : 0) |
-                                      (request.has_digest() ? kHasDigest : 0)));
+                                      (request.has_digest() ? kHasDigest : 0) |
+                                      (has_lifetime ? kHasLifetime : 0)));
   if (request.has_session()) {
     Put(out, request.session);
     Put(out, request.sequence);
@@ -63,11 +65,14 @@ void PutHead(std::string* out, CommandKind kind, const RequestIdentity& request)
     PutFixed64(out, request.digest_high);
     PutFixed64(out, request.digest_low);
   }
+  if (has_lifetime) Put(out, request.lifetime);
 }
 
 bool ReadHead(ByteReader* in, uint8_t* kind, RequestIdentity* request) {
   uint8_t flags = 0;
-  if (!in->Fixed8(kind) || !ReadFlags(in, kHasSession | kHasDigest, &flags)) return false;
+  if (!in->Fixed8(kind) || !ReadFlags(in, kHasSession | kHasDigest | kHasLifetime, &flags)) {
+    return false;
+  }
   if ((flags & kHasSession) != 0) {
     if (!Read(in, &request->session) || !Read(in, &request->sequence) ||
         !Read(in, &request->floor) || !request->has_session()) {
@@ -77,6 +82,12 @@ bool ReadHead(ByteReader* in, uint8_t* kind, RequestIdentity* request) {
   if ((flags & kHasDigest) != 0) {
     if (!in->Fixed64(&request->digest_high) || !in->Fixed64(&request->digest_low) ||
         !request->has_digest()) {
+      return false;
+    }
+  }
+  if ((flags & kHasLifetime) != 0) {
+    if (!request->has_digest() || !Read(in, &request->lifetime) ||
+        request->lifetime >= kRequestLifetimeMax) {
       return false;
     }
   }
@@ -370,7 +381,7 @@ void AppendWithSession(std::string* out, std::string_view command, const Request
 
 EnqueueEncoder::EnqueueEncoder(const RequestIdentity& request, std::string_view queue,
                                size_t bytes_hint) {
-  constexpr size_t kHeadBytesMax = 2 + 30 + 16 + 10 + 2;
+  constexpr size_t kHeadBytesMax = 2 + 30 + 16 + 10 + 10 + 2;
   bytes_.reserve(kHeadBytesMax + queue.size() + bytes_hint);
   PutHead(&bytes_, CommandKind::kEnqueue, request);
   PutBytes(&bytes_, queue);

@@ -102,6 +102,8 @@ Lines Commands() {
   const LeaseRefs leases = {{JobId(35), LeaseToken(9)}, {JobId(51), LeaseToken(1)}};
   const RequestIdentity session = {SessionId(5), 300, 299, 0, 0};
   const RequestIdentity digest = {SessionId(), 0, 0, 0x1111111111111111, 0x2222222222222222};
+  RequestIdentity minute = digest;
+  minute.lifetime = LogDuration::Seconds(60);
   const std::string payload = Payloads()[0].second;
   QueueOptions options;
   options.default_lease = LogDuration::Seconds(30);
@@ -117,6 +119,7 @@ Lines Commands() {
       {"reserve", {session, ReserveCommand{{"mail", "sms"}, 10, holder, lease}}},
       {"reserve_job", {digest, ReserveJobCommand{JobId(35), holder, lease}}},
       {"delete", {{}, DeleteCommand{leases}}},
+      {"delete_for_a_minute", {minute, DeleteCommand{leases}}},
       {"delete_job", {{}, DeleteJobCommand{{JobId(35)}, ReservedJobs::kCancel}}},
       {"release", {{}, ReleaseCommand{leases, ReleaseMode::kFail, 7, lease}}},
       {"touch", {{}, TouchCommand{leases, lease}}},

@@ -15,7 +15,7 @@ namespace {
 // --- Equality: the fields of each struct, then one rule for all of them.
 auto Fields(const LeaseRef& v) { return std::tie(v.job, v.token); }
 auto Fields(const RequestIdentity& v) {
-  return std::tie(v.session, v.sequence, v.floor, v.digest_high, v.digest_low);
+  return std::tie(v.session, v.sequence, v.floor, v.digest_high, v.digest_low, v.lifetime);
 }
 auto Fields(const JobSpec& v) {
   return std::tie(v.priority, v.delay, v.lease, v.ttl, v.dedup_key, v.payload_size_bytes,
@@ -368,9 +368,12 @@ RequestIdentity RandomValues::Request() {
   RequestIdentity request;
   switch (prng_.Below(3)) {
     case 0:
-      return {SessionId(Number() | 1), Number(), Number(), 0, 0};
+      request = {SessionId(Number() | 1), Number(), Number(), 0, 0};
+      return request;
     case 1:
-      return {SessionId(), 0, 0, prng_.Next(), prng_.Next() | 1};
+      request = {SessionId(), 0, 0, prng_.Next(), prng_.Next() | 1};
+      if (prng_.Chance(1, 2)) request.lifetime = LogDuration::Micros(prng_.Between(0, 299'999'999));
+      return request;
     default:
       return request;
   }

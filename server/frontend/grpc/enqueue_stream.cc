@@ -96,9 +96,7 @@ void EnqueueStreamCall::OnReadDone(bool ok) {
 void EnqueueStreamCall::Submit(const v1::EnqueueStreamRequest& message, size_t bytes) {
   Done done{.sequence = message.sequence(), .jobs = static_cast<size_t>(message.jobs_size())};
   std::optional<EnqueueEncoder> command;
-  if (const Violation violation =
-          EncodeEnqueue(message.queue(), message.jobs(), message.request_id(),
-                        environment_.body_bytes_max, &command)) {
+  if (const Violation violation = EncodeEnqueue(message, environment_.body_bytes_max, &command)) {
     done.refused = FailureOf(*violation);
     Complete(std::move(done), bytes);
     return;

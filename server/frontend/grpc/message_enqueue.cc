@@ -81,18 +81,21 @@ Violation CheckJob(const v1::JobSpec& job, size_t body_bytes_max, JobSpec* spec,
   return nullptr;
 }
 
-}  // namespace
-
-Violation EncodeEnqueue(const std::string& queue,
-                        const google::protobuf::RepeatedPtrField<v1::JobSpec>& jobs,
-                        const std::string& request_id, size_t body_bytes_max,
-                        std::optional<EnqueueEncoder>* out) {
+// Request: EnqueueRequest or EnqueueStreamRequest.
+template <class Request>
+Violation Encode(const Request& request, size_t body_bytes_max,
+                 std::optional<EnqueueEncoder>* out) {
+  const std::string& queue = request.queue();
+  const auto& jobs = request.jobs();
+  RequestIdentity identity;
   if (Violation violation = CheckQueueName("queue", queue)) return violation;
   if (Violation violation = CheckItems("jobs", jobs.size())) return violation;
-  if (Violation violation = CheckRequestId(request_id)) return violation;
+  if (Violation violation = ReadRequestIdentity("Enqueue", queue, request, &identity)) {
+    return violation;
+  }
   size_t bytes_hint = queue.size() + kJobBytesHint;
   for (const v1::JobSpec& job : jobs) bytes_hint += job.body().size() + kJobBytesHint;
-  out->emplace(MakeRequestIdentity("Enqueue", queue, request_id), queue, bytes_hint);
+  out->emplace(identity, queue, bytes_hint);
   for (int i = 0; i < jobs.size(); ++i) {
     JobSpec spec;
     PayloadView payload;
@@ -103,6 +106,18 @@ Violation EncodeEnqueue(const std::string& queue,
     (*out)->Add(spec, payload);
   }
   return nullptr;
+}
+
+}  // namespace
+
+Violation EncodeEnqueue(const v1::EnqueueRequest& request, size_t body_bytes_max,
+                        std::optional<EnqueueEncoder>* out) {
+  return Encode(request, body_bytes_max, out);
+}
+
+Violation EncodeEnqueue(const v1::EnqueueStreamRequest& request, size_t body_bytes_max,
+                        std::optional<EnqueueEncoder>* out) {
+  return Encode(request, body_bytes_max, out);
 }
 
 void FillEnqueueResults(const Outcome& outcome,

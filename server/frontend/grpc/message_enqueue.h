@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <string>
 
 #include "proto/holdfast/v1/enqueue.pb.h"
 #include "queue/outcome.h"
@@ -20,9 +19,9 @@ namespace holdfast {
 
 // Checks and encodes in one pass; each body is copied once, into the command.
 // A violation leaves `out` unspecified.
-Violation EncodeEnqueue(const std::string& queue,
-                        const google::protobuf::RepeatedPtrField<v1::JobSpec>& jobs,
-                        const std::string& request_id, size_t body_bytes_max,
+Violation EncodeEnqueue(const v1::EnqueueRequest& request, size_t body_bytes_max,
+                        std::optional<EnqueueEncoder>* out);
+Violation EncodeEnqueue(const v1::EnqueueStreamRequest& request, size_t body_bytes_max,
                         std::optional<EnqueueEncoder>* out);
 
 void FillEnqueueResults(const Outcome& outcome,

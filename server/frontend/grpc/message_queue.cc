@@ -104,13 +104,6 @@ Violation SetOptions(const v1::Queue& queue, QueueOptions* out) {
                  kDedupWindowRange, &out->dedup_window);
 }
 
-Violation SetRequest(std::string_view method, std::string_view queue, const std::string& request_id,
-                     Command* out) {
-  if (Violation violation = CheckRequestId(request_id)) return violation;
-  out->request = MakeRequestIdentity(method, queue, request_id);
-  return nullptr;
-}
-
 }  // namespace
 
 Violation ToCommand(const v1::UpdateQueueRequest& request, Command* out) {
@@ -157,14 +150,14 @@ Violation ToCommand(const v1::PurgeQueueRequest& request, Command* out) {
     }
     command.states = static_cast<uint8_t>(command.states | (1u << static_cast<int>(state)));
   }
-  return SetRequest("PurgeQueue", request.queue(), request.request_id(), out);
+  return ReadRequestIdentity("PurgeQueue", request.queue(), request, &out->request);
 }
 
 Violation ToCommand(const v1::DeleteQueueRequest& request, Command* out) {
   auto& command = out->body.emplace<DeleteQueueCommand>();
   if (Violation violation = CheckQueueName("name", request.name())) return violation;
   command.queue = request.name();
-  return SetRequest("DeleteQueue", request.name(), request.request_id(), out);
+  return ReadRequestIdentity("DeleteQueue", request.name(), request, &out->request);
 }
 
 Violation ToCommand(const v1::KickRequest& request, Command* out) {
@@ -192,20 +185,20 @@ Violation ToCommand(const v1::KickRequest& request, Command* out) {
                                                 " is no KickFrom (BURIED_ELSE_DELAYED, BURIED, "
                                                 "DELAYED)"));
   }
-  return SetRequest("Kick", request.queue(), request.request_id(), out);
+  return ReadRequestIdentity("Kick", request.queue(), request, &out->request);
 }
 
 Violation ToCommand(const v1::KickJobsRequest& request, Command* out) {
   auto& command = out->body.emplace<KickJobsCommand>();
   if (Violation violation = CheckJobIds(request.job_ids(), &command.jobs)) return violation;
-  return SetRequest("KickJobs", "", request.request_id(), out);
+  return ReadRequestIdentity("KickJobs", "", request, &out->request);
 }
 
 Violation ToCommand(const v1::DeleteJobsRequest& request, Command* out) {
   auto& command = out->body.emplace<DeleteJobCommand>();
   command.reserved = request.cancel_reserved() ? ReservedJobs::kCancel : ReservedJobs::kRefuse;
   if (Violation violation = CheckJobIds(request.job_ids(), &command.jobs)) return violation;
-  return SetRequest("DeleteJobs", "", request.request_id(), out);
+  return ReadRequestIdentity("DeleteJobs", "", request, &out->request);
 }
 
 std::string JobPageToken(std::string_view queue, JobState state, SetKey last) {

@@ -12,15 +12,17 @@ namespace holdfast {
 
 Violation ToCommand(const v1::DeleteRequest& request, Command* out) {
   auto& command = out->body.emplace<DeleteCommand>();
-  if (Violation violation = CheckRequestId(request.request_id())) return violation;
-  out->request = MakeRequestIdentity("Delete", "", request.request_id());
+  if (Violation violation = ReadRequestIdentity("Delete", "", request, &out->request)) {
+    return violation;
+  }
   return CheckLeases(request.leases(), &command.leases);
 }
 
 Violation ToCommand(const v1::ReleaseRequest& request, Command* out) {
   auto& command = out->body.emplace<ReleaseCommand>();
-  if (Violation violation = CheckRequestId(request.request_id())) return violation;
-  out->request = MakeRequestIdentity("Release", "", request.request_id());
+  if (Violation violation = ReadRequestIdentity("Release", "", request, &out->request)) {
+    return violation;
+  }
   switch (request.mode()) {
     case v1::RELEASE_MODE_UNSPECIFIED:
     case v1::RELEASE_MODE_RETURN:
@@ -55,8 +57,9 @@ Violation ToCommand(const v1::TouchRequest& request, Command* out) {
 
 Violation ToCommand(const v1::BuryRequest& request, Command* out) {
   auto& command = out->body.emplace<BuryCommand>();
-  if (Violation violation = CheckRequestId(request.request_id())) return violation;
-  out->request = MakeRequestIdentity("Bury", "", request.request_id());
+  if (Violation violation = ReadRequestIdentity("Bury", "", request, &out->request)) {
+    return violation;
+  }
   if (request.has_priority()) command.priority = request.priority();
   return CheckLeases(request.leases(), &command.leases);
 }

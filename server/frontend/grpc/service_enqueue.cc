@@ -13,9 +13,7 @@ grpc::ServerUnaryReactor* HoldfastService::Enqueue(Context* context,
                                                    v1::EnqueueResponse* response) {
   auto* reactor = context->DefaultReactor();
   std::optional<EnqueueEncoder> command;
-  if (const Violation violation =
-          EncodeEnqueue(request->queue(), request->jobs(), request->request_id(),
-                        environment_.body_bytes_max, &command)) {
+  if (const Violation violation = EncodeEnqueue(*request, environment_.body_bytes_max, &command)) {
     return Refuse(reactor, *violation);
   }
   const auto items = static_cast<size_t>(request->jobs_size());

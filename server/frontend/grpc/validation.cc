@@ -79,12 +79,6 @@ Violation CheckQueueNames(std::string_view field,
   return nullptr;
 }
 
-Violation CheckRequestId(std::string_view request_id) {
-  if (request_id.size() <= kRequestIdBytesMax) return nullptr;
-  return MakeViolation("request_id", absl::StrCat("has ", request_id.size(), " bytes, more than ",
-                                                  kRequestIdBytesMax));
-}
-
 Violation CheckItems(std::string_view field, int items) {
   if (items > 0 && static_cast<size_t>(items) <= kItemsPerCommandMax) return nullptr;
   if (items == 0) return MakeViolation(std::string(field), "is empty, and is required");

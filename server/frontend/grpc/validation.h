@@ -26,7 +26,6 @@
 
 namespace holdfast {
 
-inline constexpr size_t kRequestIdBytesMax = 128;
 inline constexpr uint32_t kPageSizeMax = 1000;
 inline constexpr uint32_t kPageSizeDefault = 100;
 inline constexpr uint32_t kCreditsMax = 10'000;
@@ -56,7 +55,6 @@ Violation CheckQueueName(std::string_view field, std::string_view name);
 Violation CheckQueueNames(std::string_view field,
                           const google::protobuf::RepeatedPtrField<std::string>& names,
                           std::vector<std::string>* out);
-Violation CheckRequestId(std::string_view request_id);
 // 1..kItemsPerCommandMax items.
 Violation CheckItems(std::string_view field, int items);
 Violation CheckLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases, LeaseRefs* out);

@@ -96,9 +96,12 @@ TEST(Leases, IdAndTokenMustBePossible) {
 }
 
 TEST(RequestId, IsBoundedAndBelongsToItsMethodAndQueue) {
-  EXPECT_EQ(Text(CheckRequestId(std::string(128, 'x'))), "fine");
-  EXPECT_EQ(Text(CheckRequestId(std::string(129, 'x'))),
-            "request_id: has 129 bytes, more than 128");
+  RequestIdentity read;
+  const auto check = [&read](const std::string& id) {
+    return Text(CheckRequestIdentity("Enqueue", "q", id, nullptr, &read));
+  };
+  EXPECT_EQ(check(std::string(128, 'x')), "fine");
+  EXPECT_EQ(check(std::string(129, 'x')), "request_id: has 129 bytes, more than 128");
   EXPECT_FALSE(MakeRequestIdentity("Enqueue", "q", "").has_digest());
   const auto digest = [](std::string_view method, std::string_view queue, std::string_view id) {
     const RequestIdentity identity = MakeRequestIdentity(method, queue, id);
@@ -109,6 +112,30 @@ TEST(RequestId, IsBoundedAndBelongsToItsMethodAndQueue) {
   EXPECT_NE(digest("Enqueue", "q", "1"), digest("Enqueue", "r", "1"));
   EXPECT_NE(digest("Enqueue", "q", "1"), digest("Kick", "q", "1"));
   EXPECT_NE(digest("Enqueue", "q1", ""), digest("Enqueue", "q", "1"));
+}
+
+TEST(RequestId, LifetimeIsFiveMinutesOrAsked) {
+  v1::DeleteRequest request;
+  auto* const lease = request.add_leases();
+  lease->set_job_id(1);
+  lease->set_token(1);
+  Command command;
+  const auto check = [&](int64_t seconds, int32_t nanos) {
+    request.mutable_request_id_lifetime()->set_seconds(seconds);
+    request.mutable_request_id_lifetime()->set_nanos(nanos);
+    return Text(ToCommand(request, &command));
+  };
+  request.set_request_id("1");
+  EXPECT_EQ(Text(ToCommand(request, &command)), "fine");
+  EXPECT_EQ(command.request.lifetime, LogDuration::Seconds(300));
+  EXPECT_EQ(check(1, 0), "fine");
+  EXPECT_EQ(command.request.lifetime, LogDuration::Seconds(1));
+  EXPECT_EQ(check(300, 0), "fine");
+  EXPECT_EQ(check(0, 0), "request_id_lifetime: 0 s and 0 ns is outside of 1s..5m");
+  EXPECT_EQ(check(300, 1), "request_id_lifetime: 300 s and 1 ns is outside of 1s..5m");
+  EXPECT_EQ(check(-1, 0), "request_id_lifetime: -1 s and 0 ns is outside of 1s..5m");
+  request.clear_request_id();
+  EXPECT_EQ(check(60, 0), "request_id_lifetime: is set, and there is no request_id");
 }
 
 TEST(RequestId, DigestIsForGood) {
