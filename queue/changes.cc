@@ -87,9 +87,7 @@ void Machine::Impl::DrainRows(ChangeSink* sink) {
     const SmallRow row(*found);
     sink->RowChanged(key, &row);
   };
-  for (const RequestMemory::Digest& digest : requests_.TakeChanged()) {
-    tell(RequestKey{digest.high, digest.low}, requests_.FindRow(digest));
-  }
+  for (const RequestKey& key : requests_.TakeChanged()) tell(key, requests_.FindRow(key));
   for (const SessionId id : sessions_.TakeChangedSessions()) {
     tell(SessionKey{id}, sessions_.FindRow(id));
   }

@@ -115,7 +115,7 @@ void Machine::Impl::Restore(const SmallRowKey& key, const SmallRow& row) {
   } else if (const auto* floor = std::get_if<NodeFloorKey>(&key)) {
     holders_.Restore(floor->node, std::get<NodeFloorRow>(row));
   } else if (const auto* request = std::get_if<RequestKey>(&key)) {
-    requests_.Restore({request->digest_high, request->digest_low}, std::get<RequestRow>(row));
+    requests_.Restore(*request, std::get<RequestRow>(row));
   } else if (const auto* session = std::get_if<SessionKey>(&key)) {
     sessions_.Restore(session->session, std::get<SessionRow>(row));
   } else if (const auto* outcome = std::get_if<SessionOutcomeKey>(&key)) {

@@ -59,9 +59,14 @@ struct HolderKey {
 struct NodeFloorKey {
   NodeId node;
 };
+// In the order in which they end: what is new is stored behind all others, and what has ended is a
+// run at the front.
 struct RequestKey {
+  LogTime expires;
   uint64_t digest_high = 0;
   uint64_t digest_low = 0;
+
+  auto operator<=>(const RequestKey&) const = default;
 };
 struct SessionKey {
   SessionId session;
@@ -94,7 +99,6 @@ struct NodeFloorRow {
   uint64_t lost_incarnation = 0;  // holders of this and earlier incarnations are closed
 };
 struct RequestRow {
-  LogTime expires;
   Outcome outcome;
 };
 struct SessionRow {

@@ -41,7 +41,7 @@ class RequestMemory {
   const Outcome* Find(Digest digest, LogTime now) const;
   // Remembers an outcome until `expires`. REQUIRES: Find(digest, now) == nullptr.
   void Remember(Digest digest, const Outcome& outcome, LogTime now, LogTime expires);
-  void Restore(Digest digest, RequestRow row);
+  void Restore(const RequestKey& key, RequestRow row);
   // Forgets at most `limit` ended entries; returns how many.
   size_t Collect(LogTime now, size_t limit);
   // True if a new request would not fit even after Collect(now, 2).
@@ -51,29 +51,28 @@ class RequestMemory {
   LogTime Earliest() const { return order_.empty() ? LogTime::Never() : order_.begin()->expires; }
   // The sum of the entries' hashes.
   uint64_t hash() const { return hash_; }
-  std::vector<Digest> TakeChanged() { return changed_.Take(); }
+  std::vector<RequestKey> TakeChanged() { return changed_.Take(); }
   // nullptr if it is gone.
-  const RequestRow* FindRow(Digest digest) const;
+  const RequestRow* FindRow(const RequestKey& key) const;
 
  private:
-  struct Place {
+  struct Entry {
     LogTime expires;
-    Digest digest;
-
-    auto operator<=>(const Place&) const = default;
+    RequestRow row;
   };
 
-  void Erase(const Place& place);
+  const Entry* FindEntry(Digest digest) const;
+  void Erase(const RequestKey& key);
 
   // By pointer, and in parts by the digest's first bits: a table that grows moves all that it has
   // at once, 100 ms for a million rows, and everything waits meanwhile.
-  using Part = absl::flat_hash_map<Digest, std::unique_ptr<const RequestRow>>;
+  using Part = absl::flat_hash_map<Digest, std::unique_ptr<const Entry>>;
   static constexpr int kPartBits = 6;
   static size_t PartOf(Digest digest) { return digest.high >> (64 - kPartBits); }
 
   std::array<Part, 1 << kPartBits> parts_;
-  absl::btree_set<Place> order_;  // one for each row
-  ChangedKeys<Digest> changed_;
+  absl::btree_set<RequestKey> order_;  // one for each entry
+  ChangedKeys<RequestKey> changed_;
   uint64_t hash_ = 0;
 };
 

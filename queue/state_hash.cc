@@ -120,7 +120,7 @@ uint64_t HashOf(NodeId node, const NodeFloorRow& row) {
 uint64_t HashOf(const RequestKey& key, const RequestRow& row) {
   return RecordHash(8)
       .Add(key.digest_high, key.digest_low)
-      .Add(Bits(row.expires), HashOf(row.outcome))
+      .Add(Bits(key.expires), HashOf(row.outcome))
       .Finish();
 }
 

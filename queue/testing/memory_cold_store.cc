@@ -23,6 +23,7 @@ std::string RowBytes(const SmallRowKey& key) {
   } else if (const auto* floor = std::get_if<NodeFloorKey>(&key)) {
     PutBigEndian64(&bytes, floor->node.value());
   } else if (const auto* request = std::get_if<RequestKey>(&key)) {
+    PutBigEndian64(&bytes, request->expires.micros());
     PutBigEndian64(&bytes, request->digest_high);
     PutBigEndian64(&bytes, request->digest_low);
   } else if (const auto* session = std::get_if<SessionKey>(&key)) {

@@ -120,9 +120,7 @@ bool SameRow(const HolderRow& a, const HolderRow& b) {
 bool SameRow(const NodeFloorRow& a, const NodeFloorRow& b) {
   return a.lost_incarnation == b.lost_incarnation;
 }
-bool SameRow(const RequestRow& a, const RequestRow& b) {
-  return a.expires == b.expires && Same(a.outcome, b.outcome);
-}
+bool SameRow(const RequestRow& a, const RequestRow& b) { return Same(a.outcome, b.outcome); }
 bool SameRow(const SessionRow& a, const SessionRow& b) {
   return a.idle_limit == b.idle_limit && a.expires == b.expires && a.floor == b.floor;
 }
@@ -138,9 +136,7 @@ bool SameKey(const GlobalsKey&, const GlobalsKey&) { return true; }
 bool SameKey(const ClusterRecordKey&, const ClusterRecordKey&) { return true; }
 bool SameKey(const HolderKey& a, const HolderKey& b) { return a.holder == b.holder; }
 bool SameKey(const NodeFloorKey& a, const NodeFloorKey& b) { return a.node == b.node; }
-bool SameKey(const RequestKey& a, const RequestKey& b) {
-  return a.digest_high == b.digest_high && a.digest_low == b.digest_low;
-}
+bool SameKey(const RequestKey& a, const RequestKey& b) { return a == b; }
 bool SameKey(const SessionKey& a, const SessionKey& b) { return a.session == b.session; }
 bool SameKey(const SessionOutcomeKey& a, const SessionOutcomeKey& b) {
   return a.session == b.session && a.sequence == b.sequence;
@@ -328,7 +324,7 @@ SmallRowKey RandomValues::Key(int kind) {
     case 2:
       return NodeFloorKey{NodeId(Number())};
     case 3:
-      return RequestKey{Number(), Number()};
+      return RequestKey{Time(), Number(), Number()};
     case 4:
       return SessionKey{SessionId(Number())};
     case 5:
@@ -352,7 +348,7 @@ SmallRow RandomValues::Row(int kind) {
     case 2:
       return NodeFloorRow{Number()};
     case 3:
-      return RequestRow{Time(), AnyOutcome()};
+      return RequestRow{AnyOutcome()};
     case 4:
       return SessionRow{Duration(), Time(), Number()};
     case 5:

@@ -170,13 +170,8 @@ bool ReadRestAsOutcome(ByteReader* in, Outcome* outcome) {
   return true;
 }
 
-void PutRow(std::string* out, const RequestRow& row) {
-  Put(out, row.expires);
-  AppendOutcome(out, row.outcome);
-}
-bool ReadRow(ByteReader* in, RequestRow* row) {
-  return Read(in, &row->expires) && ReadRestAsOutcome(in, &row->outcome);
-}
+void PutRow(std::string* out, const RequestRow& row) { AppendOutcome(out, row.outcome); }
+bool ReadRow(ByteReader* in, RequestRow* row) { return ReadRestAsOutcome(in, &row->outcome); }
 
 void PutRow(std::string* out, const SessionRow& row) {
   Put(out, row.idle_limit);

@@ -25,7 +25,7 @@
 namespace holdfast {
 
 // The layout that this build writes and reads; stored once a shard.
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 
 // How far a shard's rows have come: all rows are as of this point of the log.
 struct AppliedRow {

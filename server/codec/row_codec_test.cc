@@ -150,7 +150,7 @@ TEST(LayoutRow, OtherVersionIsRefusedAndNamed) {
   EXPECT_TRUE(CheckLayoutRow(EncodeLayoutRow(kLayoutVersion)).ok());
   const absl::Status status = CheckLayoutRow(EncodeLayoutRow(kLayoutVersion + 1));
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_NE(status.ToString().find("layout version 2"), std::string::npos);
+  EXPECT_NE(status.ToString().find("layout version 3"), std::string::npos);
   EXPECT_EQ(CheckLayoutRow("").code(), absl::StatusCode::kDataLoss);
 }
 

@@ -106,6 +106,9 @@ bool ReadSmallRowKey(ByteReader* in, MetaKind kind, SmallRowKey* out) {
       return ReadId(in, &out->emplace<NodeFloorKey>().node);
     case MetaKind::kRequest: {
       auto& key = out->emplace<RequestKey>();
+      uint64_t expires = 0;
+      if (!in->BigEndian64(&expires)) return false;
+      key.expires = LogTime::FromMicros(expires);
       return in->BigEndian64(&key.digest_high) && in->BigEndian64(&key.digest_low);
     }
     case MetaKind::kSession:
@@ -187,6 +190,7 @@ void SmallRowKeyBytes(ShardId shard, const SmallRowKey& small, std::string* key)
     PutBigEndian64(key, floor->node.value());
   } else if (const auto* request = std::get_if<RequestKey>(&small)) {
     kind(MetaKind::kRequest);
+    PutBigEndian64(key, request->expires.micros());
     PutBigEndian64(key, request->digest_high);
     PutBigEndian64(key, request->digest_low);
   } else if (const auto* session = std::get_if<SessionKey>(&small)) {

@@ -34,11 +34,11 @@ enum class MetaKind : uint8_t {
   kQueue = 4,           // queue id u64
   kHolder = 5,          // node u64, incarnation u64, n u64
   kNodeFloor = 6,       // node u64
-  kRequest = 7,         // digest high u64, low u64
   kSession = 8,         // session u64
   kSessionOutcome = 9,  // session u64, sequence u64
   kGrave = 10,          // set kind u8, queue id u64, epoch u32, holder's three u64
   kClusterRecord = 11,
+  kRequest = 12,     // expires u64, digest high u64, low u64; 7 was the same without the first
   kDedupByKey = 64,  // queue id u64, then the dedup key's bytes
 };
 

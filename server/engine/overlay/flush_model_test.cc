@@ -450,7 +450,7 @@ TEST_F(DamageTest, IndexRowThatItsJobDoesNotHaveIsRefused) {
 }
 
 TEST_F(DamageTest, OtherLayoutIsRefused) {
-  Put(Table::kMeta, LayoutKey(kShard), EncodeLayoutRow(2));
+  Put(Table::kMeta, LayoutKey(kShard), EncodeLayoutRow(kLayoutVersion + 1));
   EXPECT_EQ(ReadApplied(*store_.Snapshot(), kShard).status().code(),
             absl::StatusCode::kFailedPrecondition);
   StateBatch batch;
