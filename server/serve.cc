@@ -420,16 +420,27 @@ absl::Status Start(const ServeConfig& config, StopReasons* reasons, Node* node) 
   return node->data->WritePorts(ports.dump() + "\n");
 }
 
-// Health says that the node serves when it has heard of each shard's leader. On the first loop.
-void WatchReadiness(Node* node) {
+// Health says that the node serves when it has heard of each shard's leader and has caught up: else
+// who restarts the nodes in turn leaves the next majority with a copy that is behind. The second
+// time it catches up with what came during the first.
+void WatchReadiness(Node* node, int caught_up = 0) {
   const LeaderTable& leaders = *node->engine->leaders();
+  bool all_led = true;
   for (uint32_t shard = 0; shard < leaders.shards(); ++shard) {
-    if (leaders.NodeOf(ShardId(shard)) != NodeId()) continue;
+    if (leaders.NodeOf(ShardId(shard)) == NodeId()) all_led = false;
+  }
+  const auto look_again = [node] {
     Executor* const loop = node->engine->first_loop();
     loop->RunAt(loop->MonotonicMicros() + kLookForLeadersMicros, [node] { WatchReadiness(node); });
-    return;
-  }
-  node->grpc->SetReady();
+  };
+  if (!all_led) return look_again();
+  if (caught_up == 2) return node->grpc->SetReady();
+  node->engine->CatchUp([node, caught_up, look_again](const absl::Status& status) {
+    node->engine->first_loop()->Post([node, caught_up, look_again, ok = status.ok()] {
+      if (!ok) return look_again();
+      WatchReadiness(node, caught_up + 1);
+    });
+  });
 }
 
 void LogStarted(const ServeConfig& config, const Node& node) {

@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -65,6 +67,32 @@ TEST(Cluster, TwoOfThreeServeAndTheThirdCatchesUpByLog) {
   cluster.Start(NodeId(3));
   ExpectEqualStates(cluster, 4);
   EXPECT_EQ(Jobs(cluster), 60);
+}
+
+TEST(Cluster, ANodeThatHasCaughtUpHasAppliedWhatWasCommittedBefore) {
+  TestCluster cluster({.shards = 4});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  cluster.Crash(NodeId(3));
+  EnqueueSome(cluster, 200, 10'000);
+  std::vector<LogIndex> committed;
+  for (uint32_t i = 0; i < 4; ++i) {
+    committed.push_back(cluster.AppliedOf(cluster.LeaderOf(ShardId(i)), ShardId(i)));
+  }
+  cluster.Start(NodeId(3));
+  bool caught_up = false;
+  ASSERT_TRUE(cluster.Await([&] {  // which cannot be asked before it hears of a leader
+    absl::Notification answered;
+    cluster.engine(NodeId(3)).CatchUp([&](const absl::Status& status) {
+      caught_up = status.ok();
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return caught_up;
+  }));
+  for (uint32_t i = 0; i < 4; ++i) {
+    EXPECT_GE(cluster.AppliedOf(NodeId(3), ShardId(i)), committed[i]) << "shard " << i;
+  }
 }
 
 TEST(Cluster, AllCrashAndNothingAcknowledgedIsLost) {

@@ -246,6 +246,32 @@ void NodeEngine::AnnounceLoss(uint32_t shard) {
   relays_[shard]->Submit(std::move(submission));
 }
 
+void NodeEngine::CatchUp(std::function<void(const absl::Status&)> done) {
+  struct Round {
+    absl::Mutex mutex;
+    uint32_t left ABSL_GUARDED_BY(mutex);
+    absl::Status status ABSL_GUARDED_BY(mutex);
+  };
+  const auto round = std::make_shared<Round>();
+  {
+    absl::MutexLock lock(&round->mutex);
+    round->left = options_.shards;
+  }
+  const auto caught_up = [round, done = std::move(done)](const absl::Status& status) {
+    absl::Status all;
+    {
+      absl::MutexLock lock(&round->mutex);
+      round->status.Update(status);
+      if (--round->left > 0) return;
+      all = round->status;
+    }
+    done(all);
+  };
+  for (uint32_t i = 0; i < options_.shards; ++i) {
+    LoopOf(i)->Post([this, i, caught_up] { shards_[i]->AfterBarrier(caught_up); });
+  }
+}
+
 void NodeEngine::Drain() {
   router_->SetServing(false);
   router_->Drain();

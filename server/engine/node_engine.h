@@ -90,6 +90,10 @@ class NodeEngine final : private Forwarder {
   // Errors: DATA_LOSS, UNAVAILABLE, RESOURCE_EXHAUSTED of the stores; DEADLINE_EXCEEDED.
   absl::Status Start(NodePeers* peers = nullptr);
 
+  // Calls `done` once, on one of the loops, when every replica here has applied all that was
+  // committed before; with an error if one cannot learn how much that is.
+  void CatchUp(std::function<void(const absl::Status&)> done);
+
   // Ends waiting reserves and lets no more wait; commands go on. Before the frontends stop.
   void Drain();
 

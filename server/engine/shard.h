@@ -130,6 +130,9 @@ class Shard final : public StateMachine {
   void LoseNodes(absl::FunctionRef<bool(NodeId)> is_lost);
 
   // --- On every replica.
+  // Calls `ask` when this replica has applied all that was committed before: it may be asked then,
+  // and the answer is linearizable. Errors: of ReplicatedLog::ReadBarrier.
+  void AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask);
   // As which a holder of this node reserves now; HolderRegistry::Now.
   Holder Now(const Holder& holder) const { return parts_.holders->Now(holder); }
   // Calls the waiter's `done` with kOk and no grants when this replica knows of a job for it.
@@ -238,7 +241,6 @@ class Shard final : public StateMachine {
   absl::Status BeginAnew();
 
   // --- Queries (shard_queries.cc).
-  void AfterBarrier(absl::AnyInvocable<void(const absl::Status&) &&> ask);
   void RunBarriers();
   void AnswerQuery(const JobQuery& query, QueryDone done);
   void AnswerQuery(const JobListQuery& query, QueryDone done);
