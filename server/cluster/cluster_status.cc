@@ -10,12 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "google/protobuf/util/time_util.h"
-#include "server/cluster/leader_balancer.h"
 
 namespace holdfast {
 namespace {
 
 using google::protobuf::util::TimeUtil;
+
+// A copy that lacks more does not keep up.
+constexpr uint64_t kKeepsUpEntries = 1000;
 
 std::string Seconds(int64_t micros) {
   return absl::StrFormat("%.3f s", static_cast<double>(micros) / 1e6);
@@ -56,7 +58,7 @@ std::vector<bool> Follow(const std::vector<v1::ShardStatus>& shards, v1::Member*
     const uint64_t commit = shards[replica.shard()].commit_index();
     replica.set_lag(commit - std::min(commit, replica.applied_index()));
     const bool as_wanted = replica.votes() || member->state() == v1::MEMBER_STATE_LEARNER;
-    keeps_up[replica.shard()] = as_wanted && replica.lag() <= kCaughtUpEntries;
+    keeps_up[replica.shard()] = as_wanted && replica.lag() <= kKeepsUpEntries;
   }
   return keeps_up;
 }

@@ -70,8 +70,8 @@ TEST(LeaderBalancer, CandidatesAreVotersOfKnownNodes) {
   };
   using raft::ProgressState;
   status.progress = {{ReplicaId(10), progress(5000, ProgressState::kReplicate, false)},
-                     {ReplicaId(20), progress(4000, ProgressState::kReplicate, false)},
-                     {ReplicaId(30), progress(3999, ProgressState::kReplicate, false)},
+                     {ReplicaId(20), progress(4968, ProgressState::kReplicate, false)},
+                     {ReplicaId(30), progress(4967, ProgressState::kReplicate, false)},
                      {ReplicaId(40), progress(5000, ProgressState::kProbe, false)},
                      {ReplicaId(50), progress(5000, ProgressState::kReplicate, true)},
                      {ReplicaId(60), progress(5000, ProgressState::kReplicate, false)}};
@@ -82,8 +82,8 @@ TEST(LeaderBalancer, CandidatesAreVotersOfKnownNodes) {
   const std::vector<Candidate> candidates = CandidatesOf(status, node_of, is_up);
   const std::vector<Candidate> expected = {
       {NodeId(1), ReplicaId(10), true, true, LogIndex(5000)},
-      {NodeId(2), ReplicaId(20), true, true, LogIndex(4000)},
-      {NodeId(3), ReplicaId(30), true, false, LogIndex(3999)},
+      {NodeId(2), ReplicaId(20), true, true, LogIndex(4968)},
+      {NodeId(3), ReplicaId(30), true, false, LogIndex(4967)},
       {NodeId(4), ReplicaId(40), false, false, LogIndex(5000)}};
   EXPECT_EQ(candidates, expected);
   status.configuration.voters_outgoing = {ReplicaId(10)};
