@@ -3,7 +3,9 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/duration.h"
 #include "grpcpp/grpcpp.h"
@@ -17,13 +19,21 @@ class Recorder final : public v1::Holdfast::Service {
  public:
   grpc::Status Enqueue(grpc::ServerContext*, const v1::EnqueueRequest* request,
                        v1::EnqueueResponse* response) override {
-    seen.push_back(*request);
-    if (seen.size() <= 2) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "starting");
+    absl::MutexLock lock(&mutex_);
+    seen_.push_back(*request);
+    if (seen_.size() <= 2) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "starting");
     response->add_results()->set_job_id(7);
     return grpc::Status::OK;
   }
 
-  std::vector<v1::EnqueueRequest> seen;  // read when no call is under way
+  std::vector<v1::EnqueueRequest> seen() const {
+    absl::MutexLock lock(&mutex_);
+    return seen_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::vector<v1::EnqueueRequest> seen_ ABSL_GUARDED_BY(mutex_);
 };
 
 class ClientTest : public testing::Test {
@@ -50,10 +60,11 @@ TEST_F(ClientTest, RepeatsACallUnderOneRequestIdThatOutlivesItsRetries) {
   const auto response = client_->Call(&v1::Holdfast::Stub::Enqueue, request_);
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->results(0).job_id(), 7u);
-  ASSERT_EQ(recorder_.seen.size(), 3u);
-  EXPECT_EQ(recorder_.seen[0].request_id().size(), 32u);
-  for (const v1::EnqueueRequest& request : recorder_.seen) {
-    EXPECT_EQ(request.request_id(), recorder_.seen[0].request_id());
+  const std::vector<v1::EnqueueRequest> seen = recorder_.seen();
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[0].request_id().size(), 32u);
+  for (const v1::EnqueueRequest& request : seen) {
+    EXPECT_EQ(request.request_id(), seen[0].request_id());
     EXPECT_EQ(FromProto(request.request_id_lifetime()), absl::Minutes(1));
   }
 }
@@ -61,8 +72,9 @@ TEST_F(ClientTest, RepeatsACallUnderOneRequestIdThatOutlivesItsRetries) {
 TEST_F(ClientTest, LeavesTheCallersRequestIdAlone) {
   request_.set_request_id("mine");
   ASSERT_TRUE(client_->Call(&v1::Holdfast::Stub::Enqueue, request_).ok());
-  ASSERT_EQ(recorder_.seen.size(), 3u);
-  for (const v1::EnqueueRequest& request : recorder_.seen) {
+  const std::vector<v1::EnqueueRequest> seen = recorder_.seen();
+  ASSERT_EQ(seen.size(), 3u);
+  for (const v1::EnqueueRequest& request : seen) {
     EXPECT_EQ(request.request_id(), "mine");
     EXPECT_FALSE(request.has_request_id_lifetime());
   }

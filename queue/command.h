@@ -29,9 +29,10 @@ inline constexpr size_t kQueuesPerReserveMax = 1000;
 // 1..200 bytes of A-Z a-z 0-9 - + / ; . $ _ ( ) and not starting with '-' (beanstalkd's rule).
 bool IsValidQueueName(std::string_view name);
 
+inline constexpr LogDuration kRequestLifetimeMax = LogDuration::Seconds(300);
+
 // Makes a repeated request answer what the first one answered, without doing it again.
 // At most one of the two ways is used.
-inline constexpr LogDuration kRequestLifetimeMax = LogDuration::Seconds(300);
 struct RequestIdentity {
   // A session's request: `sequence` rises by one with each new request; outcomes of requests up
   // to and including `floor` will not be asked for again.
