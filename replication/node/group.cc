@@ -275,7 +275,10 @@ void Group::FollowRole() {
     leading_ = true;
     machine_->OnLeaderStart(lead_from_.term);
   }
-  if (std::exchange(reads_leader_, core_->leader()) != core_->leader()) AskAgain();
+  WatchTransfer();
+  if (std::exchange(reads_leader_, core_->leader()) == core_->leader()) return;
+  AskAgain();
+  if (core_->leader() == ReplicaId()) AwaitLeader();
 }
 
 void Group::StopLeading(const absl::Status& why) {

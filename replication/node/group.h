@@ -84,6 +84,7 @@ class Group final : public ReplicatedLog {
     uint64_t tail_bytes_max = 4 << 20;        // newest entries in memory, for followers
     uint64_t keep_bytes = 8 << 20;            // entries kept after the flush, for followers
     int64_t pin_micros = 60'000'000;          // how long a state stays pinned for further followers
+    int64_t transfer_micros = 200'000;        // who is handed leadership leads by then, or does not
     int64_t retry_micros = 100'000;           // the pause after a full disk
     int64_t read_retry_micros = 300'000;      // a question to the leader may be lost
     int64_t read_timeout_micros = 5'000'000;  // then a read barrier is given up
@@ -116,7 +117,8 @@ class Group final : public ReplicatedLog {
   // --- From the operator.
   // kOk: logged; it holds when Status().configuration says so.
   raft::ProposeResult ProposeConfigChange(const raft::ConfigChange& change);
-  // Hands leadership over if this replica leads; given up after an election timeout.
+  // Hands leadership over if this replica leads; given up after Options::transfer_micros, or when
+  // the connection breaks.
   void TransferLeadership(ReplicaId to);
 
   // --- What is.
@@ -191,7 +193,10 @@ class Group final : public ReplicatedLog {
   // --- Fast elections (group_peers.cc).
   // The leader seems to be gone: its connection broke, or nothing came from it for a whole timeout.
   void LoseLeader();
+  // Nobody leads, and why is known: an election, or a step up to a term, is under way.
+  void AwaitLeader();
   void HurryElection();
+  void WatchTransfer();
 
   const Options options_;
   Executor* const executor_;
@@ -211,6 +216,8 @@ class Group final : public ReplicatedLog {
   uint32_t hurried_ = 0;  // elections begun since the leader was lost
   Term hurried_term_;     // the newest in which votes were waited for
   bool hurrying_ = false;
+  ReplicaId transferee_;    // as the core was last seen to say
+  uint64_t transfers_ = 0;  // how often it changed
   Prng random_;
 
   std::deque<PendingWrite> writes_;      // submitted, in order

@@ -13,11 +13,13 @@ using raft::MessageType;
 using raft::ProposeResult;
 using raft::Role;
 
-// After the connection to the leader broke: the delay before the first election, which doubles at
-// most for each further one, and how many there are.
+// After the connection to the leader broke: the delay before the first election, which doubles for
+// each further one, and how many there are.
 constexpr uint64_t kHurriedMicrosMin = 10'000;
 constexpr uint64_t kHurriedMicrosMax = 60'000;
 constexpr uint32_t kHurriedElections = 5;
+// Where the count begins if an election is under way, which is given the time to end well.
+constexpr uint32_t kHurriedAfterVotes = 3;
 
 // Whether a replica says so to another one: the rest is a core's own, or has a way of its own.
 bool IsPeerMessage(MessageType type) {
@@ -89,14 +91,22 @@ void Group::LoseLeader() {
   HurryElection();
 }
 
+// A candidate that does not win, by votes that are split or an end in the middle, leaves all of
+// them without a leader: the core's timeout is for a leader's silence, and longer than this needs.
+void Group::AwaitLeader() {
+  if (hurrying_ || IsAlone()) return;
+  hurried_ = kHurriedAfterVotes;
+  HurryElection();
+}
+
 // Those who lost the leader wait for different times, so that one of them asks first; whoever has
 // not noticed yet does not answer, so it asks again, later each time. After that the usual timeout
 // decides.
 void Group::HurryElection() {
   if (hurrying_) return;
   hurrying_ = true;
-  const uint64_t longest = uint64_t{kHurriedMicrosMax} << hurried_;
-  const auto delay = static_cast<int64_t>(random_.Between(kHurriedMicrosMin, longest));
+  const auto delay = static_cast<int64_t>(
+      random_.Between(kHurriedMicrosMin << hurried_, kHurriedMicrosMax << hurried_));
   executor_->RunAt(executor_->MonotonicMicros() + delay, [this] {
     hurrying_ = false;
     if (dead_ || core_ == nullptr || core_->leader() != ReplicaId()) return;
@@ -132,6 +142,20 @@ void Group::TransferLeadership(ReplicaId to) {
   if (core_ == nullptr) return;
   core_->TransferLeadership(to);
   Process();
+}
+
+// Nothing is accepted while leadership is handed over, and who was asked may be busy, or on its way
+// out: the core gives it an election timeout, which is long for who waits.
+void Group::WatchTransfer() {
+  if (std::exchange(transferee_, core_->transferee()) == core_->transferee()) return;
+  ++transfers_;
+  if (transferee_ == ReplicaId()) return;
+  executor_->RunAt(executor_->MonotonicMicros() + options_.transfer_micros,
+                   [this, transfer = transfers_] {
+                     if (dead_ || core_ == nullptr || transfer != transfers_) return;
+                     core_->GiveUpTransfer();
+                     Process();
+                   });
 }
 
 }  // namespace holdfast

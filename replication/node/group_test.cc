@@ -315,6 +315,10 @@ TEST(ThreeVoters, AnotherLeadsWhenTheLeaderIsCutOffAndWhatWasAgreedOnStays) {
   }
 }
 
+TestReplica& FollowerOf(GroupCluster& cluster, const TestReplica& leader) {
+  return &cluster.node(0) == &leader ? cluster.node(1) : cluster.node(0);
+}
+
 // A process that ends: its connections break. `late`: how much later the second one notices.
 void EndLeader(GroupCluster& cluster, TestReplica& leader, int64_t late) {
   const ReplicaId gone = leader.id();
@@ -377,7 +381,7 @@ TEST(BrokenConnection, ALeaderThatLivesStaysIt) {
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
   const GroupView before = leader.view();
-  TestReplica& follower = &cluster.node(0) == &leader ? cluster.node(1) : cluster.node(0);
+  TestReplica& follower = FollowerOf(cluster, leader);
   follower.OnLoop([&] { follower.group().ReportBroken(leader.id()); });
   EXPECT_EQ(follower.view().leader, ReplicaId());
   cluster.RunFor(3 * kSecond);
@@ -386,13 +390,68 @@ TEST(BrokenConnection, ALeaderThatLivesStaysIt) {
   EXPECT_EQ(follower.view().term, before.term);
 }
 
+TEST(Transfer, AnHeirThatDoesNotAnswerIsNotWaitedForLong) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  TestReplica& heir = FollowerOf(cluster, leader);
+  cluster.Isolate(heir);
+  for (int i = 0; i < 2; ++i) {
+    leader.OnLoop([&] { leader.group().TransferLeadership(heir.id()); });
+    EXPECT_TRUE(absl::IsUnavailable(leader.Propose("too early")));
+    cluster.RunFor(cluster.options().group.transfer_micros - 1);
+    EXPECT_TRUE(absl::IsUnavailable(leader.Propose("too early")));
+    cluster.RunFor(1);
+    EXPECT_TRUE(leader.Propose("a").ok());
+    cluster.RunFor(kSecond / 20);
+  }
+  EXPECT_EQ(leader.machine().state().commands, (Strings{"a", "a"}));
+}
+
+TEST(Transfer, ABrokenConnectionToTheHeirEndsIt) {
+  GroupCluster cluster({.nodes = 3});
+  cluster.Start();
+  TestReplica& leader = cluster.AwaitLeader();
+  cluster.RunFor(kSecond);
+  TestReplica& heir = FollowerOf(cluster, leader);
+  cluster.Isolate(heir);
+  leader.OnLoop([&] {
+    leader.group().TransferLeadership(heir.id());
+    leader.group().ReportBroken(heir.id());
+  });
+  EXPECT_TRUE(leader.Propose("a").ok());
+}
+
+// Who was asked to lead ends when it has the votes of the others, who then know of nobody.
+TEST(Transfer, AnHeirThatEndsAsACandidateIsReplacedSoonerThanAfterAnyTimeout) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    GroupCluster::Options options = {.nodes = 3};
+    options.group.seed = seed;
+    GroupCluster cluster(options);
+    cluster.Start();
+    TestReplica& leader = cluster.AwaitLeader();
+    cluster.RunFor(kSecond);
+    TestReplica& heir = FollowerOf(cluster, leader);
+    leader.OnLoop([&] { leader.group().TransferLeadership(heir.id()); });
+    cluster.RunFor(options.message_micros + 1);
+    heir.Crash();
+    cluster.RunFor(options.message_micros + 1);
+    EXPECT_EQ(leader.view().leader, ReplicaId());
+    const int64_t began = cluster.events().now_micros();
+    TestReplica& next = cluster.AwaitLeader();
+    EXPECT_LT(cluster.events().now_micros() - began, kSecond) << "seed " << seed;
+    EXPECT_TRUE(next.Propose("a").ok());
+  }
+}
+
 TEST(BrokenConnection, ToAFollowerIsNoElection) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
   const GroupView before = leader.view();
-  TestReplica& follower = &cluster.node(0) == &leader ? cluster.node(1) : cluster.node(0);
+  TestReplica& follower = FollowerOf(cluster, leader);
   leader.OnLoop([&] { leader.group().ReportBroken(follower.id()); });
   ASSERT_TRUE(leader.Propose("a").ok());
   cluster.RunFor(3 * kSecond);

@@ -88,6 +88,7 @@ ProposeResult Core::ProposeConfigChange(const ConfigChange& change, EntryId* whe
 void Core::ReadIndex(uint64_t context) { impl_->ReadIndex(context); }
 void Core::Campaign() { impl_->Campaign(); }
 void Core::TransferLeadership(ReplicaId to) { impl_->TransferLeadership(to); }
+void Core::GiveUpTransfer() { impl_->GiveUpTransfer(); }
 bool Core::IsLeaderSilent() const { return impl_->IsLeaderSilent(); }
 void Core::ForgetLeader() { impl_->ForgetLeader(); }
 void Core::StopLeading() { impl_->StopLeading(); }
@@ -108,6 +109,7 @@ Status Core::GetStatus() const { return impl_->GetStatus(); }
 ReplicaId Core::id() const { return impl_->id(); }
 ReplicaId Core::leader() const { return impl_->leader(); }
 Role Core::role() const { return impl_->role(); }
+ReplicaId Core::transferee() const { return impl_->transferee(); }
 Term Core::term() const { return impl_->term(); }
 LogIndex Core::commit() const { return impl_->log().commit(); }
 LogIndex Core::last_index() const { return impl_->log().last(); }

@@ -182,8 +182,11 @@ class Core {
   void ReadIndex(uint64_t context);
   // Begins an election now.
   void Campaign();
-  // Asks the leader to hand leadership to `to`; given up after election_ticks.
+  // Asks the leader to hand leadership to `to`. Nothing is accepted until it leads; given up after
+  // election_ticks, when ReportUnreachable says that it cannot hear of it, and by GiveUpTransfer.
   void TransferLeadership(ReplicaId to);
+  // A leader that hands over accepts proposals again. Who was asked may still campaign.
+  void GiveUpTransfer();
   // A follower forgets who leads, so that it may pre-vote at once. Nothing on a leader.
   void ForgetLeader();
   // A follower has not heard of the leader that it knows for election_ticks.
@@ -216,6 +219,7 @@ class Core {
   ReplicaId id() const;
   ReplicaId leader() const;
   Role role() const;
+  ReplicaId transferee() const;  // as in Status
   Term term() const;
   LogIndex commit() const;
   LogIndex last_index() const;

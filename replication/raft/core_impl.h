@@ -45,6 +45,7 @@ class Core::Impl {
   void ReadIndex(uint64_t context);
   void Campaign();
   void TransferLeadership(ReplicaId to);
+  void GiveUpTransfer();
   void ForgetLeader();
   bool IsLeaderSilent() const;
   void StopLeading();
@@ -64,6 +65,7 @@ class Core::Impl {
   ReplicaId id() const { return options_.id; }
   ReplicaId leader() const { return leader_; }
   Role role() const { return role_; }
+  ReplicaId transferee() const { return transferee_; }
   Term term() const { return term_; }
   const RaftLog& log() const { return log_; }
   const Configuration& configuration() const { return tracker_.configuration(); }

@@ -276,11 +276,7 @@ void Core::Impl::TickHeartbeat() {
       }
       tracker_.ForgetActivity(options_.id);
     }
-    if (transferee_ != ReplicaId()) {
-      // A transfer that took this long has failed: proposals are accepted again.
-      transferee_ = ReplicaId();
-      MaybeLeaveJoint();
-    }
+    GiveUpTransfer();  // one that took this long has failed
   }
   if (role_ != Role::kLeader || heartbeat_elapsed_ < options_.heartbeat_ticks) return;
   heartbeat_elapsed_ = 0;

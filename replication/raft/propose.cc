@@ -100,4 +100,10 @@ void Core::Impl::HandleTransfer(Peer* peer) {
   }
 }
 
+void Core::Impl::GiveUpTransfer() {
+  if (transferee_ == ReplicaId()) return;
+  transferee_ = ReplicaId();
+  MaybeLeaveJoint();
+}
+
 }  // namespace holdfast::raft

@@ -217,6 +217,8 @@ void Core::Impl::ReportUnreachable(ReplicaId id) {
   if (role_ != Role::kLeader || peer == nullptr) return;
   // An append was probably lost.
   if (peer->progress.state == ProgressState::kReplicate) peer->BecomeProbe();
+  // Or the order to campaign.
+  if (transferee_ == id) GiveUpTransfer();
 }
 
 void Core::Impl::LogFetched() {

@@ -112,6 +112,21 @@ TEST(Transfer, EndsWhenTheTransfereeIsRemoved) {
   EXPECT_EQ(lone.status().transferee, ReplicaId());
 }
 
+TEST(Transfer, EndsWhenTheTransfereeCannotBeReachedOrTheCallerHasWaitedEnough) {
+  LoneCore lone(kThree);
+  lone.Lead();
+  lone.core().TransferLeadership(ReplicaId(3));
+  lone.core().ReportUnreachable(ReplicaId(2));
+  EXPECT_EQ(lone.core().transferee(), ReplicaId(3)) << "another one";
+  lone.core().ReportUnreachable(ReplicaId(3));
+  EXPECT_EQ(lone.core().transferee(), ReplicaId());
+  EXPECT_EQ(lone.Propose("a"), ProposeResult::kOk);
+  lone.core().TransferLeadership(ReplicaId(3));
+  EXPECT_EQ(lone.Propose("b"), ProposeResult::kTransferring);
+  lone.core().GiveUpTransfer();
+  EXPECT_EQ(lone.Propose("b"), ProposeResult::kOk);
+}
+
 TEST(Transfer, EndsWithTheTerm) {
   LoneCore lone(kThree);
   lone.Lead();

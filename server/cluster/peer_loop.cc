@@ -16,8 +16,6 @@ using raft::MessageType;
 constexpr int64_t kBalanceApartMicros = 300'000;
 // A node that has been connected for so long has started all of its shards.
 constexpr int64_t kSettledAfterMicros = 1'000'000;
-// Who is handed leadership leads by then, or does not answer.
-constexpr int64_t kTakesOverWithinMicros = 200'000;
 // What was proposed may take so long, until it is proposed again.
 constexpr int64_t kChangeApartMicros = 1'000'000;
 // A message that may wait for another one waits so long.
@@ -122,6 +120,8 @@ void PeerLoop::OnMessages(NodeId from, std::vector<PeerEnvelope> messages) {
   silence_.Heard(from);
   for (PeerEnvelope& envelope : messages) {
     if (!IsSender(from, envelope.message)) continue;
+    // Who sent it did not know yet, and looks for another one.
+    if (leaving_ && envelope.message.type == MessageType::kTimeoutNow) continue;
     parts_.shards.at(envelope.shard)
         .group->Step({.message = std::move(envelope.message), .wall_micros = envelope.wall_micros});
   }
@@ -259,35 +259,30 @@ void PeerLoop::BalanceShard(ShardId shard, Group& group, const raft::Status& sta
   if (!parts_.next_balance_micros->compare_exchange_strong(free_from, now + kBalanceApartMicros)) {
     return;
   }
+  // Not again at once if it fails: nothing is accepted meanwhile.
+  leads_since_[shard] = now;
   group.TransferLeadership(preferred);
 }
 
 void PeerLoop::HandOver() {
   CHECK(parts_.executor->IsCurrent());
   leaving_ = true;
-  const int64_t now = parts_.executor->MonotonicMicros();
   for (const auto& [shard, parts] : parts_.shards) {
     const std::optional<raft::Status> status = parts.group->GetStatus();
     if (!status.has_value() || status->soft_state.role != raft::Role::kLeader) continue;
-    HandingOver& handing_over = handing_over_[shard];
-    if (status->transferee != ReplicaId()) {
-      if (handing_over.to != status->transferee) handing_over = {status->transferee, now};
-      if (now - handing_over.since < kTakesOverWithinMicros) continue;
-    }
-    const ReplicaId heir = Heir(*status);
-    if (heir == ReplicaId()) continue;
-    handing_over = {heir, now};
-    parts.group->TransferLeadership(heir);
+    if (status->transferee != ReplicaId()) continue;
+    ReplicaId& asked = asked_[shard];
+    asked = Heir(*status, asked);
+    if (asked != ReplicaId()) parts.group->TransferLeadership(asked);
   }
 }
 
-// Rather one that did not start a moment ago; nor the one that has been asked and stays silent.
-ReplicaId PeerLoop::Heir(const raft::Status& status) const {
+// Rather one that did not start a moment ago; nor the one that was asked and did not take over.
+ReplicaId PeerLoop::Heir(const raft::Status& status, ReplicaId asked) const {
   for (const int64_t up_for_micros : {kSettledAfterMicros, int64_t{0}}) {
     std::vector<Candidate> candidates = Candidates(status, up_for_micros);
-    std::erase_if(candidates, [&](const Candidate& candidate) {
-      return candidate.replica == status.transferee;
-    });
+    std::erase_if(candidates,
+                  [&](const Candidate& candidate) { return candidate.replica == asked; });
     const ReplicaId heir = Successor(status.id, candidates);
     if (heir != ReplicaId()) return heir;
   }

@@ -131,7 +131,7 @@ class PeerLoop final : public PeerHandler {
   bool ReconcileShard(ShardId shard, Group& group, const raft::Status& status, int64_t now);
   void ForgetThoseWhoLeft(int64_t now);
   std::vector<Candidate> Candidates(const raft::Status& status, int64_t up_for_micros) const;
-  ReplicaId Heir(const raft::Status& status) const;
+  ReplicaId Heir(const raft::Status& status, ReplicaId asked) const;
 
   const Options options_;
   const Parts parts_;
@@ -143,12 +143,9 @@ class PeerLoop final : public PeerHandler {
   bool leaving_ = false;
   bool balancing_ = false;
   std::map<NodeId, int64_t> up_since_;  // nodes that are connected
-  struct HandingOver {
-    ReplicaId to;
-    int64_t since = 0;
-  };
-  std::map<ShardId, HandingOver> handing_over_;  // when this node leaves
-  std::map<ShardId, int64_t> leads_since_;       // shards that this node was seen to lead
+  std::map<ShardId, ReplicaId> asked_;  // to take over, when this node leaves; 0: not again at once
+  // Shards that this node was seen to lead, or tried to hand over.
+  std::map<ShardId, int64_t> leads_since_;
   Silence silence_;
   std::map<ShardId, int64_t> listens_since_;  // leads_since_, as silence_ counts
   std::map<ShardId, int64_t> changed_at_;     // groups that were changed
