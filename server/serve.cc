@@ -24,6 +24,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/check.h"
+#include "base/spare_poller.h"
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "replication/node/group.h"
@@ -495,6 +496,7 @@ int Serve(const ServeConfig& config) {
   mallopt(M_ARENA_MAX, 4);
   SetUpLogging(config.log_level);
   StopReasons reasons;
+  const SparePoller spare_poller;
   Node node;
   if (absl::Status status = Start(config, &reasons, &node); !status.ok()) {
     if (absl::IsCancelled(status)) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/spare_poller.h"
 #include "client/bench/bench_run.h"
 #include "client/bench/scenarios.h"
 
@@ -76,6 +77,7 @@ bool Fill(const BenchOptions& options, uint64_t backlog) {
 }  // namespace
 
 int RunBenchCommand(int argc, const char* const* argv) {
+  const SparePoller spare_poller;
   BenchOptions options;
   std::string scenario;
   std::string format = "text";
