@@ -7,7 +7,7 @@
 //
 //   SparePoller spare;   // while it lives
 //
-// It sleeps in a callback of a call on a channel that leads nowhere.
+// It sleeps in a callback of a call on a channel that leads nowhere. docs/adr/0011.
 //
 // REQUIRES: one at a time in a process, in which no callback of gRPC waits for another one.
 // Thread-safety: the constructor and the destructor, one after the other.
