@@ -23,6 +23,7 @@ _LIBRARIES = {
     "gtest": "/usr/include/gmock/gmock.h",
     "nlohmann_json": "/usr/include/nlohmann/json.hpp",
     "protobuf": "/usr/include/google/protobuf/message.h",
+    "rabbitmq": "/usr/include/amqp.h",
     "rocksdb": "/usr/include/rocksdb/db.h",
     "spdlog": "/usr/include/spdlog/spdlog.h",
     "xxhash": "/usr/include/xxhash.h",
