@@ -145,10 +145,6 @@ struct LogUsage {
   uint64_t file_bytes = 0;      // space taken on disk, spares included (0 in memory)
   uint64_t retained_bytes = 0;  // entries of all shards
   std::vector<ShardId> shards;  // every shard with a record, ascending
-  // The shard whose first entry keeps the oldest segment from being reused, and the index through
-  // which it would have to be compacted to let that segment go. Unset if nothing holds it.
-  std::optional<ShardId> oldest_shard;
-  LogIndex oldest_shard_through;
 };
 
 // The log. Everything written is kept until compacted, over crashes and power loss.
@@ -197,6 +193,11 @@ class LogStore {
   virtual ShardLog Describe(ShardId shard) const = 0;
 
   virtual LogUsage Usage() const = 0;
+
+  // The last entry of the shard behind which the log has grown by `bytes` or more, whichever shards
+  // that was for; 0: none. If all shards are compacted through theirs the log takes not much more
+  // than `bytes`: one that is idle would else hold the space of all that came after its entries.
+  virtual LogIndex LastBehind(ShardId shard, uint64_t bytes) const = 0;
 
   LogIndex FirstIndex(ShardId shard) const { return Describe(shard).first; }
   LogIndex LastIndex(ShardId shard) const { return Describe(shard).last; }

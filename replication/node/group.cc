@@ -21,8 +21,6 @@ using raft::Role;
 
 // Clocks heard of within so many heartbeats count.
 constexpr int64_t kFreshHeartbeats = 10;
-// How many parts of Options::keep_bytes a cut of the log is exact to.
-constexpr uint64_t kCutParts = 8;
 
 bool IsChange(const Entry& entry) { return entry.type == EntryType::kConfiguration; }
 
@@ -80,22 +78,12 @@ void Group::Applied(LogIndex index) {
 void Group::Flushed(LogIndex index) {
   CHECK(executor_->IsCurrent());
   CHECK_LE(index.value(), applied_.value());
-  const CutPoint point = {MutantIs(Mutant::kLogCutBeyondFlushed) ? delivered_.index : index,
-                          log_.appended_bytes()};
-  const uint64_t keep = IsAlone() ? 0 : options_.keep_bytes;
-  const size_t points = cut_points_.size();
-  if (points > 1 &&
-      point.appended_bytes - cut_points_[points - 2].appended_bytes < keep / kCutParts) {
-    cut_points_.back() = point;
-  } else {
-    cut_points_.push_back(point);
-  }
   if (core_ == nullptr) return;
+  const LogIndex flushed = MutantIs(Mutant::kLogCutBeyondFlushed) ? delivered_.index : index;
   LogPosition through;
-  while (!cut_points_.empty() &&
-         log_.appended_bytes() - cut_points_.front().appended_bytes >= keep) {
-    through.index = cut_points_.front().index;
-    cut_points_.pop_front();
+  through.index = flushed;
+  if (!IsAlone()) {
+    through.index = std::min(flushed, store_->LastBehind(options_.shard, options_.keep_bytes));
   }
   if (through.index < log_.First()) return;
   CHECK(log_.TermAt(through.index, &through.term) == raft::LogRead::kOk);
@@ -419,7 +407,6 @@ void Group::Installed(raft::Ready ready, const absl::Status& status) {
   delivered_ = {snapshot.term, snapshot.index};
   applied_ = snapshot.index;
   configuration_ = snapshot.configuration;
-  cut_points_.clear();
   state_ahead_ = true;
   if (core_ == nullptr) return WaitToStartAnew();
   Store(&ready);

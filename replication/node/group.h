@@ -82,7 +82,7 @@ class Group final : public ReplicatedLog {
     uint32_t inflight_messages_max = 64;
     uint64_t inflight_bytes_max = 16 << 20;
     uint64_t tail_bytes_max = 4 << 20;        // newest entries in memory, for followers
-    uint64_t keep_bytes = 8 << 20;            // entries kept after the flush, for followers
+    uint64_t keep_bytes = 64 << 20;           // of the node's log, kept for followers
     int64_t pin_micros = 60'000'000;          // how long a state stays pinned for further followers
     int64_t transfer_micros = 200'000;        // who is handed leadership leads by then, or does not
     int64_t retry_micros = 100'000;           // the pause after a full disk
@@ -247,13 +247,6 @@ class Group final : public ReplicatedLog {
   ReplicaId reads_leader_;
   uint64_t reads_made_;  // the last question's number: that of reads_asked_
   int64_t reads_asked_micros_ = 0;
-
-  // Flushed positions that the log may be cut by later, with the bytes that were in it then.
-  struct CutPoint {
-    LogIndex index;
-    uint64_t appended_bytes = 0;
-  };
-  std::deque<CutPoint> cut_points_;
 
   std::shared_ptr<const PinnedState> pin_;
   std::string pin_source_;

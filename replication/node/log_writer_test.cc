@@ -76,6 +76,9 @@ class ScriptedStore final : public LogStore {
                            std::vector<StoredEntry>* entries) const override {
     return log_.ReadEntries(shard, begin, end, bytes_max, entries);
   }
+  LogIndex LastBehind(ShardId shard, uint64_t bytes) const override {
+    return log_.LastBehind(shard, bytes);
+  }
   absl::StatusOr<Term> TermAt(ShardId shard, LogIndex index) const override {
     return log_.TermAt(shard, index);
   }

@@ -73,7 +73,6 @@ void ReplicaLog::Append(absl::Span<const Entry> entries) {
     AddTerm(entry.index, entry.term);
     tail_.push_back(entry);
     tail_bytes_ += entry.size_bytes();
-    appended_bytes_ += entry.size_bytes();
     last_ = entry.index;
   }
 }

@@ -62,9 +62,6 @@ class ReplicaLog final : public raft::LogReader {
   // Whether Snapshot() was asked for one since, and had none that will do.
   bool wants_snapshot() const { return wants_snapshot_; }
 
-  // Data appended since the beginning, in bytes.
-  uint64_t appended_bytes() const { return appended_bytes_; }
-
   // --- LogReader.
   LogIndex First() const override { return first_; }
   LogIndex Last() const override { return last_; }
@@ -92,7 +89,6 @@ class ReplicaLog final : public raft::LogReader {
   std::vector<TermRun> runs_ = {TermRun()};
   std::deque<raft::Entry> tail_;
   uint64_t tail_bytes_ = 0;
-  uint64_t appended_bytes_ = 0;
 
   // Changed by reads: what they ask for, and what they have read to its end.
   mutable std::deque<std::vector<raft::Entry>> chunks_;

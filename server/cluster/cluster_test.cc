@@ -107,7 +107,8 @@ TEST(Cluster, AllCrashAndNothingAcknowledgedIsLost) {
 
 // It is down for so long that the others have cut their logs.
 TEST(Cluster, FollowerThatWasAwayForLongIsGivenTheState) {
-  TestCluster::Options options = {.shards = 1};
+  TestCluster::Options options = {.shards = 1, .log_segment_bytes = 1 << 20};
+  options.engine.log_kept_bytes = 2 << 20;
   options.engine.flush.unflushed_bytes = 1 << 20;
   options.cluster.loop.send.chunk_bytes = 64 << 10;
   TestCluster cluster(options);

@@ -47,7 +47,7 @@ class Flusher {
  public:
   struct Options {
     uint64_t unflushed_bytes = 24 << 20;
-    uint64_t log_bytes = 128 << 20;
+    uint64_t log_bytes = 256 << 20;  // more than replicas keep for followers
     absl::Duration age = absl::Seconds(20);
   };
 

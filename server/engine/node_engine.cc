@@ -67,7 +67,8 @@ Group::Options NodeEngine::GroupOptions(uint32_t shard) const {
           .tick_micros = options_.tick_micros,
           .tick_phase_micros = static_cast<int64_t>(options_.disk.value() %
                                                     static_cast<uint64_t>(options_.tick_micros)),
-          .election_ticks = options_.election_ticks};
+          .election_ticks = options_.election_ticks,
+          .keep_bytes = options_.log_kept_bytes};
 }
 
 Shard::Parts NodeEngine::ShardParts(uint32_t shard) {

@@ -71,6 +71,9 @@ class NodeEngine final : private Forwarder {
     int64_t tick_micros = 200'000;
     uint32_t election_ticks = 5;
     LogWriter::Options log;
+    // What of it is kept for other nodes that are behind, to whole segments. Below
+    // Flusher::Options::log_bytes, by some segments.
+    uint64_t log_kept_bytes = 64 << 20;
     Flusher::Options flush;
     Admission::Limits admission;
     // Told when the disk is too full to store what was done (RESOURCE_EXHAUSTED; enqueues are

@@ -605,6 +605,11 @@ void Shard::Freeze(absl::AnyInvocable<void(Frozen) &&> done) {
 }
 
 void Shard::OthersFlushed() {
+  StoreChanged();
+  if (applier_ != nullptr) log_->Flushed(flushed_);
+}
+
+void Shard::StoreChanged() {
   // What a pin keeps of the store grows with what is flushed.
   parts_.pins->Expire(parts_.executor->MonotonicMicros());
   if (applier_ != nullptr) applier_->SnapshotChanged();
@@ -613,7 +618,7 @@ void Shard::OthersFlushed() {
 std::shared_ptr<const Generation> Shard::Flushed() {
   CHECK(parts_.executor->IsCurrent());
   DirtyOverlay::Released released = overlay_.Release();
-  OthersFlushed();
+  StoreChanged();
   machine_->Flushed(released.jobs, released.dedups);
   flushed_ = frozen_;
   log_->Flushed(flushed_);

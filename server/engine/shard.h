@@ -159,7 +159,8 @@ class Shard final : public StateMachine {
   void Freeze(absl::AnyInvocable<void(Frozen) &&> done);
   // The last frozen generation is in the store. Gives what should be freed on another thread.
   std::shared_ptr<const Generation> Flushed();
-  // Something of other shards was flushed: old snapshots must not be held on to.
+  // Something of other shards was flushed: old snapshots must not be held on to, nor the place in
+  // the log that entries from before take.
   void OthersFlushed();
 
   // --- StateMachine.
@@ -231,6 +232,7 @@ class Shard final : public StateMachine {
   bool MayFindJob(const ReserveRequest& request) const;
   Offer OfferNow(const std::vector<std::string>& queues, uint32_t max) const;
   void ReturnUndelivered(const Outcome& outcome);
+  void StoreChanged();
   void AccountOverlay();
   // Cuts the log, now and then, where nothing is kept.
   void CutUnkeptLog();

@@ -68,6 +68,18 @@ TEST(Flushing, WithNothingNewFreezesNothing) {
   EXPECT_FALSE(node.frozen());
 }
 
+// What the log keeps of an idle shard hangs on how much the others have written since.
+TEST(Flushing, TellsTheLogAgainWhenOthersAreFlushed) {
+  TestNode node({});
+  node.Start();
+  node.Enqueued(node.Enqueue("mail", "x"));
+  node.Flush();
+  const size_t told = node.log().told_flushed();
+  node.OnLoop([&] { node.shard().OthersFlushed(); });
+  EXPECT_EQ(node.log().told_flushed(), told + 1);
+  EXPECT_EQ(node.log().compacted(), node.shard().applied().index);
+}
+
 TEST(Flushing, GivesTheMemoryBack) {
   TestNode node({});
   node.Start();

@@ -219,27 +219,24 @@ void EntryIndex::RemoveOldest() {
   ++oldest_segment_;
 }
 
+LogIndex EntryIndex::LastThrough(ShardId id, uint64_t segment) const {
+  const auto found = shards_.find(id);
+  if (found == shards_.end()) return LogIndex();
+  // A shard's positions rise.
+  const std::deque<EntryPosition>& entries = found->second.entries;
+  const auto behind =
+      std::upper_bound(entries.begin(), entries.end(), segment,
+                       [](uint64_t s, const EntryPosition& p) { return s < p.segment; });
+  if (behind == entries.begin()) return LogIndex();
+  return LogIndex(found->second.held_first.value() +
+                  static_cast<uint64_t>(behind - entries.begin()) - 1);
+}
+
 LogUsage EntryIndex::Usage() const {
   LogUsage usage;
-  uint32_t oldest = UINT32_MAX;
-  const Shard* oldest_shard = nullptr;
   for (const auto& [id, shard] : shards_) {
     usage.retained_bytes += shard.retained_bytes;
     usage.shards.push_back(id);
-    if (!shard.entries.empty() && shard.entries.front().segment < oldest) {
-      oldest = shard.entries.front().segment;
-      oldest_shard = &shard;
-      usage.oldest_shard = id;
-    }
-  }
-  if (oldest_shard != nullptr) {
-    // A shard's positions rise, so the last one in the segment is found by bisection.
-    const auto& entries = oldest_shard->entries;
-    const auto behind =
-        std::upper_bound(entries.begin(), entries.end(), oldest,
-                         [](uint32_t s, const EntryPosition& p) { return s < p.segment; });
-    usage.oldest_shard_through = LogIndex(oldest_shard->held_first.value() +
-                                          static_cast<uint64_t>(behind - entries.begin()) - 1);
   }
   return usage;
 }

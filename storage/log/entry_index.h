@@ -68,7 +68,10 @@ class EntryIndex {
   // REQUIRES: LiveInOldest() == 0.
   void RemoveOldest();
 
-  // retained_bytes, shards, oldest_shard and its through; not file_bytes.
+  // The last entry of the shard in this segment or an older one; 0: none.
+  LogIndex LastThrough(ShardId shard, uint64_t segment) const;
+
+  // retained_bytes and shards; not file_bytes.
   LogUsage Usage() const;
 
  private:

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -199,6 +200,44 @@ TEST_P(LogStoreContract, ResetContinuesAfterTheSnapshot) {
     EXPECT_EQ(found.hard_state, (HardState{Term(5), ReplicaId(3), LogIndex(1)}));
     EXPECT_EQ(Read(kA, 101, 102).at(0).payload, "after");
   });
+}
+
+TEST_P(LogStoreContract, SaysWhatLiesBehindTheLastBytesOfAllShards) {
+  constexpr uint64_t kKeep = 32 << 10;
+  EXPECT_EQ(log().LastBehind(kA, 0), LogIndex());
+  Append(kA, 1, 1, "idle");
+  EXPECT_EQ(log().LastBehind(kA, 0), LogIndex(1));
+  EXPECT_EQ(log().LastBehind(kA, 1), LogIndex());
+  for (uint64_t i = 1; i <= 100; ++i) Append(kB, 1, i, std::string(1000, 'x'));
+  EXPECT_EQ(log().LastBehind(kA, 1 << 20), LogIndex());
+  EXPECT_EQ(log().LastBehind(kA, kKeep), LogIndex(1));
+  const LogIndex busy = log().LastBehind(kB, kKeep);
+  EXPECT_LE(busy.value(), 100 - kKeep / 1040);
+  EXPECT_GE(busy.value(), 100 - 2 * kKeep / 1040);
+  LogBatch cut;
+  cut.Compact(kA, LogIndex(1), Term(1));
+  cut.Compact(kB, busy, Term(1));
+  ASSERT_TRUE(log().Write(cut, SyncMode::kNow).ok());
+  EXPECT_EQ(log().LastBehind(kA, 0), LogIndex());
+  EXPECT_LE(log().RetainedBytes(kB), 2 * kKeep);
+}
+
+// One shard is busy, one writes now and then: what is cut behind the same bytes frees files.
+TEST_P(LogStoreContract, TakesNotMuchMoreThanWhatIsKept) {
+  constexpr uint64_t kKeep = 32 << 10;
+  std::map<ShardId, uint64_t> last;
+  for (int i = 0; i < 1000; ++i) {
+    const ShardId shard = i % 100 == 0 ? kA : kB;
+    Append(shard, 1, ++last[shard], std::string(1000, 'x'));
+    if (i % 20 != 0) continue;
+    LogBatch cut;
+    for (const ShardId one : {kA, kB}) {
+      const LogIndex through = log().LastBehind(one, kKeep);
+      if (through >= log().FirstIndex(one)) cut.Compact(one, through, Term(1));
+    }
+    ASSERT_TRUE(log().Write(cut, SyncMode::kNow).ok());
+    EXPECT_LE(log().Usage().file_bytes, kKeep + 8 * (16 << 10)) << i;  // 4 of them are spares
+  }
 }
 
 TEST_P(LogStoreContract, ReadsStopAtTheByteBoundButGiveOne) {

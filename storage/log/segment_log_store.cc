@@ -356,4 +356,15 @@ LogUsage SegmentLogStore::Usage() const {
   return usage;
 }
 
+LogIndex SegmentLogStore::LastBehind(ShardId shard, uint64_t bytes) const {
+  absl::MutexLock lock(&mutex_);
+  const size_t written = segments_.size() - 1;
+  size_t i = written;
+  for (uint64_t behind = 0; behind < bytes; --i) {
+    if (i == 0) return LogIndex();
+    if (i != written) behind += segments_[i].file_bytes;
+  }
+  return index_.LastThrough(shard, segments_[i].sequence);
+}
+
 }  // namespace holdfast

@@ -66,6 +66,8 @@ class SegmentLogStore final : public LogStore {
   absl::StatusOr<Term> TermAt(ShardId shard, LogIndex index) const override;
   ShardLog Describe(ShardId shard) const override;
   LogUsage Usage() const override;
+  // To whole segments; what is in the one that is being written does not count.
+  LogIndex LastBehind(ShardId shard, uint64_t bytes) const override;
 
  private:
   struct Segment {

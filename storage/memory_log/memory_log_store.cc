@@ -25,7 +25,8 @@ void MemoryLogStore::Append(const LogBatch& batch, const LogRecord& record, Shar
     shard->retained_bytes -= CountedBytes(shard->entries.back().payload.size());
     shard->entries.pop_back();
   }
-  Entry entry{record.term, record.entry_type, ""};
+  written_bytes_ += CountedBytes(record.payload_bytes);
+  Entry entry{record.term, record.entry_type, "", written_bytes_};
   entry.payload.reserve(record.payload_bytes);
   for (std::string_view piece : batch.PayloadOf(record)) entry.payload.append(piece);
   shard->entries.push_back(std::move(entry));
@@ -122,6 +123,18 @@ LogUsage MemoryLogStore::Usage() const {
     usage.shards.push_back(id);
   }
   return usage;
+}
+
+LogIndex MemoryLogStore::LastBehind(ShardId id, uint64_t bytes) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = shards_.find(id);
+  if (found == shards_.end() || written_bytes_ < bytes) return LogIndex();
+  const std::deque<Entry>& entries = found->second.entries;
+  const auto within = std::upper_bound(entries.begin(), entries.end(), written_bytes_ - bytes,
+                                       [](uint64_t end, const Entry& e) { return end < e.end; });
+  if (within == entries.begin()) return LogIndex();
+  return LogIndex(found->second.first.value() + static_cast<uint64_t>(within - entries.begin()) -
+                  1);
 }
 
 }  // namespace holdfast

@@ -20,7 +20,7 @@ namespace holdfast {
 // See LogStore for the contract, less the durability: what is written lives as long as the store,
 // and Sync and Seal do nothing.
 //
-// Bounds: payloads of the entries held, and 40 bytes each.
+// Bounds: payloads of the entries held, and 56 bytes each.
 class MemoryLogStore final : public LogStore {
  public:
   absl::Status Write(const LogBatch& batch, SyncMode sync) override;
@@ -31,12 +31,14 @@ class MemoryLogStore final : public LogStore {
   absl::StatusOr<Term> TermAt(ShardId shard, LogIndex index) const override;
   ShardLog Describe(ShardId shard) const override;
   LogUsage Usage() const override;
+  LogIndex LastBehind(ShardId shard, uint64_t bytes) const override;
 
  private:
   struct Entry {
     Term term;
     uint8_t type = 0;
     std::string payload;
+    uint64_t end = 0;  // in written_bytes_
   };
   struct Shard {
     HardState hard_state;
@@ -49,10 +51,12 @@ class MemoryLogStore final : public LogStore {
     const Entry& At(LogIndex index) const { return entries[index.value() - first.value()]; }
   };
 
-  void Append(const LogBatch& batch, const LogRecord& record, Shard* shard);
+  void Append(const LogBatch& batch, const LogRecord& record, Shard* shard)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   std::map<ShardId, Shard> shards_ ABSL_GUARDED_BY(mutex_);
+  uint64_t written_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of entries, held or not
 };
 
 }  // namespace holdfast

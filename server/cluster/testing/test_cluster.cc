@@ -13,7 +13,6 @@
 #include "base/check.h"
 #include "replication/node/group.h"
 #include "server/engine/router.h"
-#include "storage/log/segment_log_store.h"
 #include "storage/posix_file_system.h"
 #include "storage/rocksdb/rocksdb_state_store.h"
 #include "xxhash.h"
@@ -94,7 +93,8 @@ void TestCluster::Start(NodeId id) {
   Node& node = At(id);
   CHECK(node.engine == nullptr);
   ++node.incarnation;
-  auto log = SegmentLogStore::Open(&PosixFileSystem(), node.path + "/log", {});
+  auto log = SegmentLogStore::Open(&PosixFileSystem(), node.path + "/log",
+                                   {.segment_bytes = options_.log_segment_bytes});
   Must(log.status());
   node.log = *std::move(log);
   RocksDbStateStoreOptions state_options;

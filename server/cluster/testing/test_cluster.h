@@ -23,6 +23,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/node_engine.h"
 #include "server/frontend/grpc/grpc_server.h"
+#include "storage/log/segment_log_store.h"
 #include "storage/log_store.h"
 #include "storage/state_store.h"
 
@@ -33,6 +34,7 @@ class TestCluster {
   struct Options {
     uint32_t nodes = 3;
     uint32_t shards = 4;
+    uint64_t log_segment_bytes = SegmentLogOptions().segment_bytes;
     // Of all nodes; identity, initial voters and members are filled in.
     NodeEngine::Options engine = {};
     ClusterNode::Options cluster = {};

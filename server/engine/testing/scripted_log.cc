@@ -102,6 +102,7 @@ void ScriptedLog::Applied(LogIndex index) {
 void ScriptedLog::Flushed(LogIndex index) {
   CHECK(executor_->IsCurrent());
   CHECK_LE(index, committed_);
+  ++told_flushed_;
   compacted_ = std::max(compacted_, index);
 }
 

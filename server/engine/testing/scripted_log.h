@@ -64,6 +64,8 @@ class ScriptedLog final : public ReplicatedLog {
   LogIndex last() const { return LogIndex(entries_.size()); }
   LogIndex committed() const { return committed_; }
   LogIndex compacted() const { return compacted_; }
+  // How often Flushed() was called.
+  size_t told_flushed() const { return told_flushed_; }
   // REQUIRES: 1 <= index <= last().
   const raft::Entry& entry(LogIndex index) const { return entries_[index.value() - 1]; }
 
@@ -89,6 +91,7 @@ class ScriptedLog final : public ReplicatedLog {
   std::vector<raft::Entry> entries_;  // all of them, from index 1
   LogIndex committed_;
   LogIndex compacted_;
+  size_t told_flushed_ = 0;
 };
 
 }  // namespace holdfast
