@@ -54,8 +54,8 @@ class ReplicatedLog {
   virtual void Applied(LogIndex index) = 0;
 
   // Everything through `index`, with its AppliedState, is in durable storage of the state
-  // machine's own: the log may drop it, less what is kept for others, which hangs on what all shards
-  // of the node have written since: to be told again now and then. REQUIRES: index is applied.
+  // machine's own: the log may drop it, less what is kept for others. That hangs on what all shards
+  // of the node have written since, so it is to be told again then. REQUIRES: index is applied.
   virtual void Flushed(LogIndex index) = 0;
 
   // The wall clock that most of the participants agree on, in microseconds since the Unix epoch:
