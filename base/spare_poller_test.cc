@@ -80,9 +80,9 @@ size_t ThreadsOfCalls() {
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   std::vector<std::thread> callers;
   for (int i = 0; i < kConnections; ++i) {
-    callers.emplace_back([&, i] {
+    callers.emplace_back([&] {
       grpc::ChannelArguments arguments;
-      arguments.SetInt("test.connection", i);  // one for each
+      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
       grpc::GenericStub stub(grpc::CreateCustomChannel(
           absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments));
       const grpc::Slice text("hello");

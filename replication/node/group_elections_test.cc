@@ -16,10 +16,6 @@ constexpr int64_t kSecond = 1'000'000;
 
 using Strings = std::vector<std::string>;
 
-TestReplica& FollowerOf(GroupCluster* cluster, const TestReplica& leader) {
-  return cluster->node(&leader == &cluster->node(0) ? 1 : 0);
-}
-
 // A process that ends: its connections break. `late`: how much later the second one notices.
 void EndLeader(GroupCluster& cluster, TestReplica& leader, int64_t late) {
   const ReplicaId gone = leader.id();
@@ -82,7 +78,7 @@ TEST(BrokenConnection, ALeaderThatLivesStaysIt) {
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
   const GroupView before = leader.view();
-  TestReplica& follower = FollowerOf(&cluster, leader);
+  TestReplica& follower = cluster.FollowerOf(leader);
   follower.OnLoop([&] { follower.group().ReportBroken(leader.id()); });
   EXPECT_EQ(follower.view().leader, ReplicaId());
   cluster.RunFor(3 * kSecond);
@@ -96,7 +92,7 @@ TEST(Transfer, AnHeirThatDoesNotAnswerIsNotWaitedForLong) {
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
-  TestReplica& heir = FollowerOf(&cluster, leader);
+  TestReplica& heir = cluster.FollowerOf(leader);
   cluster.Isolate(heir);
   for (int i = 0; i < 2; ++i) {
     leader.OnLoop([&] { leader.group().TransferLeadership(heir.id()); });
@@ -115,7 +111,7 @@ TEST(Transfer, ABrokenConnectionToTheHeirEndsIt) {
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
-  TestReplica& heir = FollowerOf(&cluster, leader);
+  TestReplica& heir = cluster.FollowerOf(leader);
   cluster.Isolate(heir);
   leader.OnLoop([&] {
     leader.group().TransferLeadership(heir.id());
@@ -133,7 +129,7 @@ TEST(Transfer, AnHeirThatEndsAsACandidateIsReplacedSoonerThanAfterAnyTimeout) {
     cluster.Start();
     TestReplica& leader = cluster.AwaitLeader();
     cluster.RunFor(kSecond);
-    TestReplica& heir = FollowerOf(&cluster, leader);
+    TestReplica& heir = cluster.FollowerOf(leader);
     leader.OnLoop([&] { leader.group().TransferLeadership(heir.id()); });
     cluster.RunFor(options.message_micros + 1);
     heir.Crash();
@@ -152,7 +148,7 @@ TEST(BrokenConnection, ToAFollowerIsNoElection) {
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
   const GroupView before = leader.view();
-  TestReplica& follower = FollowerOf(&cluster, leader);
+  TestReplica& follower = cluster.FollowerOf(leader);
   leader.OnLoop([&] { leader.group().ReportBroken(follower.id()); });
   ASSERT_TRUE(leader.Propose("a").ok());
   cluster.RunFor(3 * kSecond);

@@ -65,7 +65,7 @@ TEST(Leaving, WhoRemainsKnowsItAfterARestart) {
   GroupCluster cluster({.nodes = 2});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& other = cluster.node(&leader == &cluster.node(0) ? 1 : 0);
+  TestReplica& other = cluster.FollowerOf(leader);
   cluster.RunFor(kSecond);
   Change(&leader, ConfigStep::Kind::kRemove, other.id());
   ASSERT_TRUE(
@@ -82,7 +82,7 @@ TEST(Leaving, ACandidateThatBecomesTheOnlyVoterAsksAgain) {
   GroupCluster cluster({.nodes = 2});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& other = cluster.node(&leader == &cluster.node(0) ? 1 : 0);
+  TestReplica& other = cluster.FollowerOf(leader);
   cluster.RunFor(kSecond);
   const LogIndex last = other.store().Describe(ShardId()).last;
   Change(&leader, ConfigStep::Kind::kRemove, leader.id());

@@ -315,16 +315,12 @@ TEST(ThreeVoters, AnotherLeadsWhenTheLeaderIsCutOffAndWhatWasAgreedOnStays) {
   }
 }
 
-TestReplica& FollowerOf(GroupCluster* cluster, const TestReplica& leader) {
-  return cluster->node(&leader == &cluster->node(0) ? 1 : 0);
-}
-
 TEST(ThreeVoters, EntriesAreAppliedOnlyWhenTheyAreInTheReplicasOwnLog) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
   cluster.RunFor(kSecond);
-  TestReplica& slow = &leader == &cluster.node(0) ? cluster.node(1) : cluster.node(0);
+  TestReplica& slow = cluster.FollowerOf(leader);
   slow.disk().stuck = true;
   ASSERT_TRUE(leader.Propose("a").ok());
   cluster.RunFor(kSecond);
@@ -340,7 +336,7 @@ TEST(ThreeVoters, ACrashedFollowerCatchesUpFromTheLog) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = &leader == &cluster.node(0) ? cluster.node(1) : cluster.node(0);
+  TestReplica& follower = cluster.FollowerOf(leader);
   follower.Crash();
   const std::string large(500'000, 'x');
   Strings proposed;
@@ -362,7 +358,7 @@ TEST(ThreeVoters, AFollowerBehindTheLogIsGivenTheState) {
   GroupCluster cluster(options);
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = &leader == &cluster.node(0) ? cluster.node(1) : cluster.node(0);
+  TestReplica& follower = cluster.FollowerOf(leader);
   cluster.Isolate(follower);
   for (const char* data : {"a", "b", "c"}) ASSERT_TRUE(leader.Propose(data).ok());
   cluster.RunFor(kSecond);
@@ -386,7 +382,7 @@ TEST(ThreeVoters, ACrashBetweenStateAndLogOfAnInstallationIsFinishedAtTheStart) 
   GroupCluster cluster(options);
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = &leader == &cluster.node(0) ? cluster.node(1) : cluster.node(0);
+  TestReplica& follower = cluster.FollowerOf(leader);
   cluster.Isolate(follower);
   for (const char* data : {"a", "b", "c"}) ASSERT_TRUE(leader.Propose(data).ok());
   cluster.RunFor(kSecond);
@@ -482,7 +478,7 @@ TEST(ThreeVoters, AFollowersReadSeesWhatTheLeaderHadCommitted) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = FollowerOf(&cluster, leader);
+  TestReplica& follower = cluster.FollowerOf(leader);
   const auto entry = leader.Propose("a");
   ASSERT_TRUE(entry.ok());
   cluster.RunFor(kSecond);
@@ -498,7 +494,7 @@ TEST(ThreeVoters, AReadOutlivesTheLeaderThatWasAsked) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = FollowerOf(&cluster, leader);
+  TestReplica& follower = cluster.FollowerOf(leader);
   cluster.Isolate(leader);
   const auto read = Read(&follower);
   cluster.RunFor(4 * kSecond);
@@ -510,7 +506,7 @@ TEST(ThreeVoters, AnAnswerToAQuestionOfBeforeACrashIsNotTakenForALaterOnes) {
   GroupCluster cluster({.nodes = 3, .message_micros = 200'000});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& follower = FollowerOf(&cluster, leader);
+  TestReplica& follower = cluster.FollowerOf(leader);
   cluster.RunFor(kSecond);
   const auto early = Read(&follower);
   cluster.RunFor(250'000);  // the leader has noted how far it is
@@ -530,7 +526,7 @@ TEST(ThreeVoters, AMessageToAnotherDiskOfTheNodeIsIgnored) {
   GroupCluster cluster({.nodes = 3});
   cluster.Start();
   TestReplica& leader = cluster.AwaitLeader();
-  TestReplica& other = &leader == &cluster.node(0) ? cluster.node(1) : cluster.node(0);
+  TestReplica& other = cluster.FollowerOf(leader);
   PeerMessage vote;
   vote.message.type = raft::MessageType::kVote;
   vote.message.to = ReplicaId(other.id().value() + 1);

@@ -57,7 +57,6 @@ class Run {
  public:
   explicit Run(const Options& options) : options_(options), begin_(Clock::now()) {}
 
-  const Options& options() const { return options_; }
   // Whether one more may be begun.
   bool Take() {
     if (options_.seconds > 0 && Elapsed() >= options_.seconds) return false;
@@ -139,6 +138,7 @@ class Connection {
                                     {.len = body_.size(), .bytes = body_.data()}),
                  "publish");
   }
+  size_t unconfirmed() const { return unconfirmed_.size(); }
   // With `multiple` all messages up to that one.
   absl::Status Acknowledge(uint64_t tag, bool multiple) {
     return Check(amqp_basic_ack(state_, kChannel, tag, multiple), "acknowledge");
@@ -201,21 +201,15 @@ class Connection {
 
 absl::Status PublishPart(Run* run, Connection* connection, int part) {
   RETURN_IF_ERROR(connection->Confirm());
-  int outstanding = 0;
-  for (bool more = true; more || outstanding > 0;) {
-    while (more && outstanding < part) {
-      more = run->Take();
-      if (!more) break;
+  for (;;) {
+    while (connection->unconfirmed() < static_cast<size_t>(part) && run->Take()) {
       RETURN_IF_ERROR(connection->Publish());
-      ++outstanding;
     }
-    if (outstanding == 0) break;
+    if (connection->unconfirmed() == 0) return absl::OkStatus();
     Connection::Event event;
     RETURN_IF_ERROR(connection->Next(kPatience, &event));
     run->Done(event.confirmed);
-    outstanding -= static_cast<int>(event.confirmed);
   }
-  return absl::OkStatus();
 }
 
 absl::Status DrainPart(Run* run, Connection* connection, int part) {

@@ -1,5 +1,6 @@
 """Building what is measured, asking it, and processes whose cost is read from /proc."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -33,15 +34,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def output(*command, environment=None):
+    """What a program prints."""
+    words = [str(word) for word in command]
+    run = subprocess.run(words, env=environment, capture_output=True, text=True,
+                         timeout=STEP_SECONDS_MAX, check=False)
+    if run.returncode != 0:
+        raise Failed(f"{' '.join(words[1:])}: {run.stdout}{run.stderr}")
+    return run.stdout
+
+
 def client(binary, endpoint, *arguments):
     """What a command of the client prints, as JSON."""
-    command = [str(word) for word in (binary, *arguments, "--format", "json", "--endpoint",
-                                      endpoint)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS_MAX,
-                         check=False)
-    if run.returncode != 0:
-        raise Failed(f"{' '.join(command[1:])}: {run.stdout}{run.stderr}")
-    return json.loads(run.stdout)
+    return json.loads(output(binary, *arguments, "--format", "json", "--endpoint", endpoint))
 
 
 def bench(binary, endpoint, scenario, *arguments):
@@ -53,29 +58,31 @@ def bench(binary, endpoint, scenario, *arguments):
 
 
 class Process:
-    """A server, until kill(). What it says goes to the file `log`."""
+    """A server, with what it starts, until kill(). What it says goes to the file `log`."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, environment=None):
         self._command = [str(word) for word in command]
         self._log = pathlib.Path(log)
-        with open(self._log, "ab") as output:
-            self._process = subprocess.Popen(self._command, stdout=output, stderr=output)
+        with open(self._log, "ab") as said:
+            self._process = subprocess.Popen(self._command, env=environment, stdout=said,
+                                             stderr=said, start_new_session=True)
 
     def await_start(self, ready):
-        """What `ready` returns once that is something; it may raise OSError and ValueError."""
+        """What `ready` returns once that is something; it may raise Failed, OSError, ValueError."""
         end = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < end and self._process.poll() is None:
             try:
                 result = ready()
                 if result:
                     return result
-            except (OSError, ValueError):
+            except (Failed, OSError, ValueError):
                 pass
             time.sleep(0.002)
         raise Failed(f"{self._command[0]} does not start: {self._log.read_text()[-1000:]}")
 
     def kill(self):
-        self._process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and has been noticed
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def cpu_seconds(self):

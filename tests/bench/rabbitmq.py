@@ -4,16 +4,13 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 
-from tests.bench.measured import STEP_SECONDS_MAX, Failed, free_port
+from tests.bench.measured import Failed, Process, free_port, output
 
 SERVER = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONTROL = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
-START_SECONDS_MAX = 120
 SETTLE_SECONDS = 5
 
 
@@ -40,12 +37,12 @@ class RabbitMq:
     def __enter__(self):
         try:
             self._start("names", ["epmd"], {})
-            for name, port in zip(self._names, self._ports):
-                self._start(name, [SERVER],
-                            {"RABBITMQ_NODENAME": name, "RABBITMQ_NODE_PORT": str(port),
-                             "RABBITMQ_DIST_PORT": str(free_port())})
-            for name in self._names:
-                self._await(name)
+            nodes = [self._start(name, [SERVER],
+                                 {"RABBITMQ_NODENAME": name, "RABBITMQ_NODE_PORT": str(port),
+                                  "RABBITMQ_DIST_PORT": str(free_port())})
+                     for name, port in zip(self._names, self._ports)]
+            for name, node in zip(self._names, nodes):
+                node.await_start(lambda name=name: self._control(name, "await_startup") or True)
             for name in self._names[1:]:
                 for command in (("stop_app",), ("join_cluster", self._names[0]), ("start_app",)):
                     self._control(name, *command)
@@ -57,38 +54,18 @@ class RabbitMq:
 
     def __exit__(self, *_):
         for process in reversed(self._processes):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure(self, measurement, *arguments):
         """What amqp_load prints, of the node that leads the queue."""
-        command = [str(word) for word in (self._load, measurement, "--port", self._ports[0],
-                                          *arguments)]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS_MAX,
-                             check=False)
-        if run.returncode != 0:
-            raise Failed(f"{' '.join(command[1:])}: {run.stdout}{run.stderr}")
-        return json.loads(run.stdout)
+        return json.loads(output(self._load, measurement, "--port", self._ports[0], *arguments))
 
     def _start(self, name, command, environment):
-        with open(self._folder / f"output-{name}", "ab") as output:
-            self._processes.append(subprocess.Popen(
-                command, env={**self._environment, **environment}, stdout=output, stderr=output,
-                start_new_session=True))
+        process = Process(command, self._folder / f"output-{name}",
+                          {**self._environment, **environment})
+        self._processes.append(process)
+        return process
 
     def _control(self, name, *command):
-        run = subprocess.run([CONTROL, "-n", name, *command], env=self._environment, check=False,
-                             capture_output=True, text=True, timeout=START_SECONDS_MAX)
-        if run.returncode != 0:
-            raise Failed(f"rabbitmqctl {' '.join(command)}: {run.stdout}{run.stderr}")
-
-    def _await(self, name):
-        end = time.monotonic() + START_SECONDS_MAX
-        while True:
-            try:
-                return self._control(name, "await_startup")
-            except Failed:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(1)
+        return output(CONTROL, "-n", name, *command, environment=self._environment)

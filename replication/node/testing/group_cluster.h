@@ -172,6 +172,8 @@ class GroupCluster {
   void RunFor(int64_t micros) { events_.RunFor(micros); }
   // The node that leads, after at most 20 s. CHECKs that there is one.
   TestReplica& AwaitLeader();
+  // The first node that is not this one.
+  TestReplica& FollowerOf(const TestReplica& leader) { return node(&leader == &node(0) ? 1 : 0); }
   // Runs until it holds, at most 20 s; says whether it does.
   bool Await(const std::function<bool()>& condition);
   // What is sent to or by the node is lost.
